@@ -1,0 +1,2 @@
+//! lastpop
+pub mod pop3;

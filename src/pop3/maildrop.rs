@@ -1,0 +1,225 @@
+//! The maildrop: the numbered list of messages that one session sees (RFC 1939 §5).
+//!
+//! Three numbers could be confused here, so they are named once: a *message number* ([`MsgNum`]) is
+//! POP3's, 1-based, and never changes within a session; an *id* is what the mail store calls the message,
+//! opaque here; an *index* is private to this file. [`Maildrop::message`] is the one gate from a number
+//! that a client sent to a message that exists.
+
+use std::num::NonZeroU32;
+
+/// A message number: never zero (RFC 1939 §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MsgNum(NonZeroU32);
+
+impl MsgNum {
+    /// `None` for zero.
+    pub fn new(number: u32) -> Option<Self> {
+        NonZeroU32::new(number).map(Self)
+    }
+
+    fn index(self) -> Option<usize> {
+        usize::try_from(self.0.get() - 1).ok()
+    }
+}
+
+impl std::fmt::Display for MsgNum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One message of the list, 16 bytes.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    octets: u64,
+    id: u32,
+    deleted: bool,
+    delivered: bool,
+}
+
+/// A message that exists and is not marked as deleted. Only [`Maildrop`] makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Message {
+    number: MsgNum,
+    id: u32,
+    octets: u64,
+}
+
+impl Message {
+    /// Its number in this session.
+    pub const fn number(&self) -> MsgNum {
+        self.number
+    }
+
+    /// What the mail store calls it.
+    pub const fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Its size in octets as listed.
+    pub const fn octets(&self) -> u64 {
+        self.octets
+    }
+}
+
+/// The list. Its numbers, ids and sizes never change after it was made; only marks do.
+#[derive(Debug, Default)]
+pub struct Maildrop {
+    rows: Vec<Row>,
+}
+
+impl Maildrop {
+    /// The list of these messages (id, octets), numbered from 1 in this order.
+    pub fn new(messages: impl IntoIterator<Item = (u32, u64)>) -> Self {
+        let row = |(id, octets)| Row {
+            octets,
+            id,
+            deleted: false,
+            delivered: false,
+        };
+        Self {
+            rows: messages.into_iter().map(row).collect(),
+        }
+    }
+
+    /// The message with this number, unless there is none or it is marked as deleted.
+    pub fn message(&self, number: MsgNum) -> Option<Message> {
+        let row = self.rows.get(number.index()?)?;
+        (!row.deleted).then_some(Message {
+            number,
+            id: row.id,
+            octets: row.octets,
+        })
+    }
+
+    /// All messages that are not marked as deleted, in order (RFC 1939 §5, LIST).
+    pub fn messages(&self) -> impl Iterator<Item = Message> {
+        (1..)
+            .map_while(MsgNum::new)
+            .zip(&self.rows)
+            .filter(|(_, row)| !row.deleted)
+            .map(|(number, row)| Message {
+                number,
+                id: row.id,
+                octets: row.octets,
+            })
+    }
+
+    /// How many messages are not marked as deleted, and their octets together (STAT).
+    pub fn stat(&self) -> (usize, u64) {
+        self.messages().fold((0, 0), |(count, sum), message| {
+            (count + 1, sum + message.octets)
+        })
+    }
+
+    /// How many messages there are, marked or not.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Is there none at all?
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Marks a message as deleted.
+    pub fn mark_deleted(&mut self, message: &Message) {
+        self.mark(message, |row| row.deleted = true);
+    }
+
+    /// Remembers that the client has received the whole message.
+    pub fn mark_delivered(&mut self, message: &Message) {
+        self.mark(message, |row| row.delivered = true);
+    }
+
+    /// Takes every deletion mark off again and says how many there were (RSET).
+    pub fn unmark_all(&mut self) -> usize {
+        let marked = self.rows.iter_mut().filter(|row| row.deleted);
+        marked.map(|row| row.deleted = false).count()
+    }
+
+    /// The ids marked as deleted, in order.
+    pub fn deleted(&self) -> impl Iterator<Item = u32> {
+        self.rows.iter().filter(|row| row.deleted).map(|row| row.id)
+    }
+
+    /// The ids that were delivered whole and are not marked as deleted, in order.
+    pub fn delivered(&self) -> impl Iterator<Item = u32> {
+        self.rows
+            .iter()
+            .filter(|row| row.delivered && !row.deleted)
+            .map(|row| row.id)
+    }
+
+    fn mark(&mut self, message: &Message, set: impl FnOnce(&mut Row)) {
+        if let Some(row) = message
+            .number
+            .index()
+            .and_then(|index| self.rows.get_mut(index))
+        {
+            set(row);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn n(number: u32) -> MsgNum {
+        MsgNum::new(number).expect("not zero")
+    }
+
+    fn three() -> Maildrop {
+        Maildrop::new([(11, 100), (12, 200), (15, 300)])
+    }
+
+    #[test]
+    fn a_row_is_sixteen_bytes() {
+        assert_eq!(size_of::<Row>(), 16);
+    }
+
+    #[test]
+    fn the_gate_lets_only_live_messages_through() {
+        let mut maildrop = three();
+        assert_eq!(maildrop.message(n(3)).map(|m| m.id()), Some(15));
+        assert_eq!(maildrop.message(n(4)), None);
+        assert_eq!(maildrop.message(n(u32::MAX)), None);
+        let second = maildrop.message(n(2)).expect("there");
+        maildrop.mark_deleted(&second);
+        assert_eq!(maildrop.message(n(2)), None);
+        assert_eq!(Maildrop::default().message(n(1)), None);
+    }
+
+    #[test]
+    fn numbers_stay_when_a_message_is_marked() {
+        let mut maildrop = three();
+        let first = maildrop.message(n(1)).expect("there");
+        maildrop.mark_deleted(&first);
+        assert_eq!(
+            maildrop
+                .messages()
+                .map(|m| (m.number(), m.id()))
+                .collect::<Vec<_>>(),
+            [(n(2), 12), (n(3), 15)]
+        );
+        assert_eq!(maildrop.stat(), (2, 500));
+        assert_eq!(maildrop.unmark_all(), 1);
+        assert_eq!(maildrop.stat(), (3, 600));
+    }
+
+    #[test]
+    fn delivered_and_deleted_are_kept_apart() {
+        let mut maildrop = three();
+        for message in [maildrop.message(n(1)), maildrop.message(n(3))]
+            .into_iter()
+            .flatten()
+        {
+            maildrop.mark_delivered(&message);
+        }
+        let third = maildrop.message(n(3)).expect("there");
+        maildrop.mark_deleted(&third);
+        assert_eq!(maildrop.deleted().collect::<Vec<_>>(), [15]);
+        assert_eq!(maildrop.delivered().collect::<Vec<_>>(), [11]);
+    }
+}
