@@ -1,0 +1,312 @@
+//! One connection to an IMAP server: the greeting, one command at a time, and LOGOUT.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::capability::{Capabilities, Capability};
+use super::command::Command;
+use super::error::Error;
+use super::reader::{Event, Reader};
+use super::response::{Code, Kind, Response, Status};
+use crate::net::dial::{DialError, Dialer, HostPort};
+use crate::net::{Connection, Transport};
+
+/// How long a server may take to greet. One that is slower than this is not going to serve anybody.
+const GREETING: Duration = Duration::from_secs(10);
+
+/// Answers to commands that we did not send, before the connection is given up.
+const MAX_FOREIGN_TAGS: u32 = 3;
+
+/// A connection that was greeted. It lives as long as one session, and no error leaves it usable except
+/// [`Error::No`] and [`Error::Bad`].
+#[derive(Debug)]
+pub struct Client {
+    pub(super) reader: Reader,
+    pub(super) capabilities: Capabilities,
+    host: HostPort,
+    tag_prefix: String,
+    commands: u32,
+    timeout: Duration,
+}
+
+/// How to speak to an upstream after connecting.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// Is TLS to be started by STARTTLS?
+    pub starttls: bool,
+    /// No octet for this long, and the server counts as gone.
+    pub response_timeout: Duration,
+}
+
+impl Client {
+    /// Connects, takes the greeting, asks for the capabilities, and starts TLS if so configured.
+    pub async fn connect(dialer: &Dialer, terms: Terms) -> Result<Self, Error> {
+        let (transport, host) = dialer.connect().await?;
+        let mut client = Self::new(transport, host, terms.response_timeout);
+        client.greeting().await?;
+        if terms.starttls {
+            client = client.start_tls(dialer).await?;
+        }
+        if !client.capabilities.is_imap4() {
+            client.ask_capabilities().await?;
+        }
+        if client.capabilities.is_imap4() {
+            Ok(client)
+        } else {
+            Err(Error::Unusable("it does not speak IMAP4rev1 or IMAP4rev2"))
+        }
+    }
+
+    fn new(transport: Transport, host: HostPort, timeout: Duration) -> Self {
+        Self {
+            reader: Reader::new(Connection::new(transport), timeout),
+            capabilities: Capabilities::default(),
+            host,
+            tag_prefix: crate::random::letters(4),
+            commands: 0,
+            timeout,
+        }
+    }
+
+    /// What the server says it can do, as of now.
+    pub const fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    /// Which of the configured addresses this is.
+    pub const fn host(&self) -> &HostPort {
+        &self.host
+    }
+
+    /// The TLS version, if the connection is encrypted.
+    pub fn tls_version(&mut self) -> Option<&'static str> {
+        self.reader.connection().tls_version()
+    }
+
+    /// Octets received and sent.
+    pub fn traffic(&mut self) -> (u64, u64) {
+        self.reader.connection().traffic()
+    }
+
+    /// Says LOGOUT and does not wait for the answer.
+    pub async fn logout(mut self) {
+        let command = Command::Logout.encode(&self.next_tag());
+        // A server that is gone needs no LOGOUT.
+        let _ = self
+            .reader
+            .connection()
+            .send_secret(&command.bytes, self.timeout)
+            .await;
+    }
+
+    async fn greeting(&mut self) -> Result<(), Error> {
+        let greeting = timeout(GREETING, self.reader.next())
+            .await
+            .map_err(|_| Error::Timeout)??;
+        let Event::Response(Response::Status(status)) = greeting else {
+            return Err(Error::Protocol("the greeting is none"));
+        };
+        match status.kind {
+            Kind::Ok => {
+                if let Some(Code::Capability(all)) = status.code {
+                    self.capabilities = all;
+                }
+                Ok(())
+            }
+            Kind::Bye => Err(Error::Bye(status.reason())),
+            Kind::Preauth => Err(Error::Unusable(
+                "it greets with PREAUTH, so nobody's password would be checked",
+            )),
+            Kind::No | Kind::Bad => Err(Error::Protocol("the greeting is none")),
+        }
+    }
+
+    /// RFC 3501 §6.2.1. Fails closed: without TLS nothing more is said.
+    async fn start_tls(mut self, dialer: &Dialer) -> Result<Self, Error> {
+        if self.capabilities.is_imap4() && !self.capabilities.has(Capability::StartTls) {
+            return Err(Error::Unusable("it does not offer STARTTLS"));
+        }
+        self.run(&Command::StartTls, |_| {})
+            .await
+            .map_err(|error| match error {
+                Error::No { .. } | Error::Bad { .. } => Error::Unusable("it refuses STARTTLS"),
+                error => error,
+            })?;
+        // Whatever came in the clear behind the answer was put there by somebody in between.
+        if self.reader.has_unread() {
+            return Err(Error::Protocol("octets follow the answer to STARTTLS"));
+        }
+        let transport = self.reader.into_connection().into_transport();
+        let transport = dialer.start_tls(transport, &self.host).await?;
+        let mut client = Self::new(transport, self.host, self.timeout);
+        // What was offered in the clear counts for nothing now.
+        client.ask_capabilities().await?;
+        Ok(client)
+    }
+
+    pub(super) async fn ask_capabilities(&mut self) -> Result<(), Error> {
+        let mut capabilities = Capabilities::default();
+        self.run(&Command::Capability, |response| {
+            if let Some(all) = offered(response) {
+                capabilities = all;
+            }
+        })
+        .await?;
+        self.capabilities = capabilities;
+        Ok(())
+    }
+
+    /// Sends a command and reads up to its end. Every response goes to `each`, the tagged one as well.
+    pub(super) async fn run(
+        &mut self,
+        command: &Command<'_>,
+        mut each: impl FnMut(&Response<'_>),
+    ) -> Result<(), Error> {
+        let tag = self.send(command).await?;
+        self.read_to_end(&tag, command.label(), &mut each).await
+    }
+
+    /// Sends a command; pauses where the server has to ask for more. Gives its tag.
+    pub(super) async fn send(&mut self, command: &Command<'_>) -> Result<String, Error> {
+        let tag = self.next_tag();
+        let encoded = command.encode(&tag);
+        let mut sent = 0;
+        for pause in encoded.pauses {
+            self.reader
+                .connection()
+                .send_secret(&encoded.bytes[sent..pause], self.timeout)
+                .await?;
+            sent = pause;
+            self.wait_for_continuation(&tag, command.label()).await?;
+        }
+        self.reader
+            .connection()
+            .send_secret(&encoded.bytes[sent..], self.timeout)
+            .await?;
+        Ok(tag)
+    }
+
+    /// Reads up to the tagged response; NO and BAD become errors.
+    pub(super) async fn read_to_end(
+        &mut self,
+        tag: &str,
+        command: &'static str,
+        each: &mut impl FnMut(&Response<'_>),
+    ) -> Result<(), Error> {
+        let mut foreign = 0;
+        loop {
+            let response = match self.reader.next().await? {
+                Event::Response(response) => response,
+                // A body that was not asked for, or one that nobody waits for any more.
+                Event::Body(_) => continue,
+            };
+            if let Some(status) = ended(&response, tag, &mut foreign)? {
+                each(&response);
+                return if status.kind == Kind::Ok {
+                    Ok(())
+                } else {
+                    Err(Error::refused(command, &status))
+                };
+            }
+            if response == Response::Continue {
+                return Err(Error::Protocol(
+                    "the server asks for more than the command has",
+                ));
+            }
+            each(&response);
+        }
+    }
+
+    async fn wait_for_continuation(
+        &mut self,
+        tag: &str,
+        command: &'static str,
+    ) -> Result<(), Error> {
+        let mut foreign = 0;
+        loop {
+            match self.reader.next().await? {
+                Event::Response(Response::Continue) => return Ok(()),
+                Event::Response(response) => {
+                    if let Some(status) = ended(&response, tag, &mut foreign)? {
+                        return Err(Error::refused(command, &status));
+                    }
+                }
+                Event::Body(_) => {}
+            }
+        }
+    }
+
+    fn next_tag(&mut self) -> String {
+        self.commands += 1;
+        format!("{}{}", self.tag_prefix, self.commands)
+    }
+}
+
+/// Is this the end of the command with this tag? BYE is the end of everything, and an answer to somebody
+/// else's command is never taken for ours.
+pub(super) fn ended<'a>(
+    response: &Response<'a>,
+    tag: &str,
+    foreign: &mut u32,
+) -> Result<Option<Status<'a>>, Error> {
+    match response {
+        Response::Tagged(theirs, status) if *theirs == tag.as_bytes() => Ok(Some(*status)),
+        Response::Tagged(..) => {
+            *foreign += 1;
+            if *foreign >= MAX_FOREIGN_TAGS {
+                Err(Error::Protocol("answers to other commands"))
+            } else {
+                Ok(None)
+            }
+        }
+        Response::Status(Status {
+            kind: Kind::Bye, ..
+        }) => Err(Error::Bye(bye_reason(response))),
+        _ => Ok(None),
+    }
+}
+
+const fn bye_reason(response: &Response<'_>) -> Option<super::response::Reason> {
+    match response {
+        Response::Status(status) => status.reason(),
+        _ => None,
+    }
+}
+
+/// The capabilities that a response brings, wherever they stand in it (RFC 3501 §7.2.1).
+pub(super) const fn offered(response: &Response<'_>) -> Option<Capabilities> {
+    match response {
+        Response::Capability(all) => Some(*all),
+        Response::Tagged(
+            _,
+            Status {
+                code: Some(Code::Capability(all)),
+                ..
+            },
+        )
+        | Response::Status(Status {
+            code: Some(Code::Capability(all)),
+            ..
+        }) => Some(*all),
+        _ => None,
+    }
+}
+
+impl From<DialError> for Error {
+    fn from(error: DialError) -> Self {
+        match error {
+            DialError::Connect(host, source) => Self::Connect {
+                address: host.to_string(),
+                source,
+            },
+            DialError::Tls(host, source) => Self::Tls {
+                address: host.to_string(),
+                source,
+            },
+            DialError::Timeout(host) => Self::ConnectTimeout {
+                address: host.to_string(),
+            },
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! Everything that can be said to an IMAP server, as a closed set (RFC 3501 §6).
+//!
+//! This type is the guarantee that nothing is ever removed: it has no EXPUNGE, CLOSE, MOVE, DELETE, APPEND
+//! or COPY, and its STORE adds or removes flags of [`Flag`], in which `\Deleted` does not exist.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use super::set::UidSet;
+
+/// A command without its tag.
+#[derive(Debug)]
+pub enum Command<'a> {
+    /// RFC 3501 §6.1.1
+    Capability,
+    /// RFC 2971: who is behind this connection. `None` values become NIL.
+    Id(&'a [(&'a str, String)]),
+    /// RFC 3501 §6.2.1
+    StartTls,
+    /// RFC 3501 §6.2.3
+    Login(Login<'a>),
+    /// RFC 3501 §6.2.2 with PLAIN (RFC 4616); `true`: with an initial response (RFC 4959)
+    AuthenticatePlain(Login<'a>, bool),
+    /// RFC 3501 §6.3.1. Never EXAMINE: Courier does not keep UIDVALIDITY on it.
+    SelectInbox,
+    /// UID, size and flags of every message
+    FetchListing,
+    /// Octets of one message, without setting `\Seen` (RFC 3501 §6.4.5)
+    FetchBody(u32, Section),
+    /// Does the message still exist?
+    FetchUid(u32),
+    /// The flags of some messages
+    FetchFlags(&'a UidSet<'a>),
+    /// Adds or removes flags (RFC 3501 §6.4.6)
+    Store(&'a UidSet<'a>, Change<'a>),
+    /// RFC 3501 §6.1.3
+    Logout,
+}
+
+/// A user name and a password; neither holds NUL, CR or LF.
+#[derive(Clone, Copy)]
+pub struct Login<'a> {
+    /// The name, as it is sent upstream.
+    pub user: &'a [u8],
+    /// The password.
+    pub password: &'a [u8],
+}
+
+impl std::fmt::Debug for Login<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Login {{ user: \"{}\", password: *** }}",
+            self.user.escape_ascii()
+        )
+    }
+}
+
+/// Which octets of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// `BODY.PEEK[]`
+    Whole,
+    /// `BODY.PEEK[HEADER]`
+    Header,
+    /// `BODY.PEEK[]<origin.octets>`
+    Window {
+        /// The first octet.
+        origin: u64,
+        /// How many at most.
+        octets: u64,
+    },
+}
+
+/// A flag that may be changed. `\Deleted` is none of them, and a [`Keyword`] cannot spell it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flag<'a> {
+    /// `\Seen`
+    Seen,
+    /// A keyword
+    Keyword(&'a Keyword),
+}
+
+/// What a STORE does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change<'a> {
+    /// Add the flags, or take them off?
+    pub add: bool,
+    /// Ask for the new flags to be echoed?
+    pub echo: bool,
+    /// The flags; the others stay as they are.
+    pub flags: &'a [Flag<'a>],
+}
+
+/// A flag keyword: an atom that is no system flag (RFC 3501 §2.3.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keyword(String);
+
+/// Longest keyword: Dovecot's `mail_max_keyword_length`.
+const MAX_KEYWORD: usize = 50;
+
+impl Keyword {
+    /// Takes `text` if it is an atom of at most 50 octets.
+    ///
+    /// ```abnf
+    /// keyword       = 1*ATOM-CHAR
+    /// atom-specials = "(" / ")" / "{" / SP / CTL / "%" / "*" / DQUOTE / "\" / "]"
+    /// ```
+    pub fn parse(text: &str) -> Option<Self> {
+        let atom = |octet: u8| octet.is_ascii_graphic() && !br#"(){%*"\]"#.contains(&octet);
+        (!text.is_empty() && text.len() <= MAX_KEYWORD && text.bytes().all(atom))
+            .then(|| Self(text.to_owned()))
+    }
+
+    /// The atom.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A command as bytes. Where [`Encoded::pauses`] says so, the server must ask for more first.
+pub struct Encoded {
+    /// The whole command with its CRLF; wiped when dropped, because LOGIN is one of them.
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// Offsets behind synchronising literals' announcements (RFC 3501 §7.5), ascending.
+    pub pauses: Vec<usize>,
+}
+
+impl Command<'_> {
+    /// Writes the command with `tag`.
+    pub fn encode(&self, tag: &str) -> Encoded {
+        let mut to = Encoded {
+            bytes: Zeroizing::new(Vec::with_capacity(128)),
+            pauses: Vec::new(),
+        };
+        to.text(tag);
+        match self {
+            Self::Capability => to.text(" CAPABILITY"),
+            Self::Id(fields) => to.id(fields),
+            Self::StartTls => to.text(" STARTTLS"),
+            Self::Login(login) => {
+                to.text(" LOGIN ");
+                to.string(login.user);
+                to.text(" ");
+                to.string(login.password);
+            }
+            Self::AuthenticatePlain(login, initial_response) => {
+                to.text(" AUTHENTICATE PLAIN");
+                if *initial_response {
+                    to.text(" ");
+                } else {
+                    to.text("\r\n");
+                    to.pauses.push(to.bytes.len());
+                }
+                let message = Zeroizing::new([b"\0", login.user, b"\0", login.password].concat());
+                let response = Zeroizing::new(STANDARD.encode(&message));
+                to.text(&response);
+            }
+            Self::SelectInbox => to.text(" SELECT INBOX"),
+            Self::FetchListing => to.text(" UID FETCH 1:* (UID RFC822.SIZE FLAGS)"),
+            Self::FetchBody(uid, Section::Whole) => {
+                to.text(&format!(" UID FETCH {uid} BODY.PEEK[]"))
+            }
+            Self::FetchBody(uid, Section::Header) => {
+                to.text(&format!(" UID FETCH {uid} BODY.PEEK[HEADER]"))
+            }
+            Self::FetchBody(uid, Section::Window { origin, octets }) => {
+                to.text(&format!(" UID FETCH {uid} BODY.PEEK[]<{origin}.{octets}>"));
+            }
+            Self::FetchUid(uid) => to.text(&format!(" UID FETCH {uid} (UID)")),
+            Self::FetchFlags(set) => to.text(&format!(" UID FETCH {} (UID FLAGS)", set.as_str())),
+            Self::Store(set, change) => {
+                let sign = if change.add { '+' } else { '-' };
+                let silent = if change.echo { "" } else { ".SILENT" };
+                let flags: Vec<&str> = change.flags.iter().map(Flag::as_str).collect();
+                to.text(&format!(
+                    " UID STORE {} {sign}FLAGS{silent} ({})",
+                    set.as_str(),
+                    flags.join(" ")
+                ));
+            }
+            Self::Logout => to.text(" LOGOUT"),
+        }
+        to.text("\r\n");
+        to
+    }
+
+    /// The verb, a label from a closed set for metrics.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Capability => "CAPABILITY",
+            Self::Id(_) => "ID",
+            Self::StartTls => "STARTTLS",
+            Self::Login(_) => "LOGIN",
+            Self::AuthenticatePlain(..) => "AUTHENTICATE",
+            Self::SelectInbox => "SELECT",
+            Self::FetchListing | Self::FetchBody(..) | Self::FetchUid(_) | Self::FetchFlags(_) => {
+                "FETCH"
+            }
+            Self::Store(..) => "STORE",
+            Self::Logout => "LOGOUT",
+        }
+    }
+}
+
+impl Flag<'_> {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Seen => "\\Seen",
+            Self::Keyword(keyword) => keyword.as_str(),
+        }
+    }
+}
+
+impl Encoded {
+    fn text(&mut self, text: &str) {
+        self.bytes.extend_from_slice(text.as_bytes());
+    }
+
+    /// A quoted string where no octet needs escaping, else a synchronising literal: LITERAL+ sent to a
+    /// server that ignores the plus would make a password's rest a command.
+    fn string(&mut self, string: &[u8]) {
+        let plain = |octet: &u8| matches!(octet, b' '..=b'~') && !matches!(octet, b'"' | b'\\');
+        if string.iter().all(plain) {
+            self.text("\"");
+            self.bytes.extend_from_slice(string);
+            self.text("\"");
+        } else {
+            self.text(&format!("{{{}}}\r\n", string.len()));
+            self.pauses.push(self.bytes.len());
+            self.bytes.extend_from_slice(string);
+        }
+    }
+
+    fn id(&mut self, fields: &[(&str, String)]) {
+        self.text(" ID (");
+        for (at, (name, value)) in fields.iter().enumerate() {
+            let space = if at == 0 { "" } else { " " };
+            // Values are addresses, ports and our own words: whatever else got in is dropped.
+            let value: String = value
+                .chars()
+                .filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\'))
+                .collect();
+            self.text(&format!("{space}\"{name}\" \"{value}\""));
+        }
+        self.text(")");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(command: &Command<'_>) -> String {
+        String::from_utf8_lossy(&command.encode("a").bytes).into_owned()
+    }
+
+    fn one_of_each<'a>(
+        set: &'a UidSet<'a>,
+        flags: &'a [Flag<'a>],
+        id: &'a [(&'a str, String)],
+    ) -> Vec<Command<'a>> {
+        let login = Login {
+            user: b"u",
+            password: b"p",
+        };
+        let mut all = vec![
+            Command::Capability,
+            Command::Id(id),
+            Command::StartTls,
+            Command::Login(login),
+            Command::AuthenticatePlain(login, true),
+            Command::SelectInbox,
+            Command::FetchListing,
+            Command::FetchBody(7, Section::Whole),
+            Command::FetchBody(7, Section::Header),
+            Command::FetchBody(
+                7,
+                Section::Window {
+                    origin: 0,
+                    octets: 9,
+                },
+            ),
+            Command::FetchUid(7),
+            Command::FetchFlags(set),
+            Command::Logout,
+        ];
+        for (add, echo) in [(true, true), (true, false), (false, true), (false, false)] {
+            all.push(Command::Store(set, Change { add, echo, flags }));
+        }
+        all
+    }
+
+    /// Breaks when a variant is added that `one_of_each` does not hold, so that none escapes the test below.
+    fn is_listed(command: &Command<'_>) -> bool {
+        match command {
+            Command::Capability
+            | Command::Id(_)
+            | Command::StartTls
+            | Command::Login(_)
+            | Command::AuthenticatePlain(..)
+            | Command::SelectInbox
+            | Command::FetchListing
+            | Command::FetchBody(_, Section::Whole | Section::Header | Section::Window { .. })
+            | Command::FetchUid(_)
+            | Command::FetchFlags(_)
+            | Command::Store(..)
+            | Command::Logout => true,
+        }
+    }
+
+    #[test]
+    fn no_command_can_remove_anything() {
+        const ALLOWED: [&str; 9] = [
+            "CAPABILITY",
+            "ID",
+            "STARTTLS",
+            "LOGIN",
+            "AUTHENTICATE",
+            "SELECT",
+            "UID FETCH",
+            "UID STORE",
+            "LOGOUT",
+        ];
+        let keyword = Keyword::parse("$POP3Deleted").expect("an atom");
+        let flags = [Flag::Seen, Flag::Keyword(&keyword)];
+        let set = UidSet::one(&7);
+        for command in one_of_each(&set, &flags, &[]) {
+            assert!(is_listed(&command));
+            let line = text(&command);
+            let said = line.strip_prefix("a ").expect("a tag");
+            let verb = ALLOWED.iter().find(|verb| {
+                said.strip_prefix(**verb)
+                    .is_some_and(|rest| rest.starts_with([' ', '\r']))
+            });
+            assert!(verb.is_some(), "{line}");
+            assert!(
+                !line.to_ascii_uppercase().contains("DELETED)") || line.contains("$POP3Deleted"),
+                "{line}"
+            );
+            assert!(!line.contains("\\Deleted"), "{line}");
+            assert_eq!(line.matches("\r\n").count(), 1, "{line}");
+            if verb == Some(&"UID STORE") {
+                assert!(
+                    line.contains(" +FLAGS") || line.contains(" -FLAGS"),
+                    "{line}"
+                );
+            }
+            assert!(!line.contains("BODY["), "{line} would set \\Seen");
+        }
+    }
+
+    #[test]
+    fn no_keyword_can_be_a_system_flag_or_break_a_line() {
+        for text in [
+            "\\Deleted",
+            "",
+            "a b",
+            "a)",
+            "a\r\nX",
+            "a\"",
+            "*",
+            "a]",
+            "ā",
+            &"x".repeat(51),
+        ] {
+            assert_eq!(Keyword::parse(text), None, "{text}");
+        }
+        for text in ["$POP3Deleted", "Pop3Hidden", "a[b", "x"] {
+            assert_eq!(
+                Keyword::parse(text).map(|keyword| keyword.0).as_deref(),
+                Some(text)
+            );
+        }
+    }
+
+    #[test]
+    fn store() {
+        let keyword = Keyword::parse("$POP3Deleted").expect("an atom");
+        let uids = [3, 4, 5, 9];
+        let set = UidSet::chunks(&uids).next().expect("not empty");
+        let flags = [Flag::Keyword(&keyword), Flag::Seen];
+        let hide = Command::Store(
+            &set,
+            Change {
+                add: true,
+                echo: true,
+                flags: &flags,
+            },
+        );
+        assert_eq!(
+            text(&hide),
+            "a UID STORE 3:5,9 +FLAGS ($POP3Deleted \\Seen)\r\n"
+        );
+        let seen = Command::Store(
+            &set,
+            Change {
+                add: true,
+                echo: false,
+                flags: &flags[1..],
+            },
+        );
+        assert_eq!(text(&seen), "a UID STORE 3:5,9 +FLAGS.SILENT (\\Seen)\r\n");
+    }
+
+    #[test]
+    fn id_fields_cannot_break_out() {
+        let fields = [
+            ("name", "last\"pop\\\r\n".to_owned()),
+            ("x-originating-ip", "192.0.2.7".to_owned()),
+        ];
+        assert_eq!(
+            text(&Command::Id(&fields)),
+            "a ID (\"name\" \"lastpop\" \"x-originating-ip\" \"192.0.2.7\")\r\n"
+        );
+    }
+
+    #[test]
+    fn login_is_always_one_command() {
+        let table: &[(&[u8], &[u8], &str)] = &[
+            (b"anna", b"p w*%(){}", "a LOGIN \"anna\" \"p w*%(){}\"\r\n"),
+            (b"an\"na", b"p\\w", "a LOGIN {5}\r\nan\"na {3}\r\np\\w\r\n"),
+            (b"anna", b"\xc4\x81", "a LOGIN \"anna\" {2}\r\n\u{101}\r\n"),
+        ];
+        for (user, password, expected) in table {
+            let encoded = Command::Login(Login { user, password }).encode("a");
+            assert_eq!(encoded.bytes.as_slice(), expected.as_bytes());
+            for pause in &encoded.pauses {
+                assert!(encoded.bytes[..*pause].ends_with(b"}\r\n"));
+            }
+        }
+        let login = Login {
+            user: b"anna",
+            password: b"p\"\\",
+        };
+        let plain = |initial| text(&Command::AuthenticatePlain(login, initial));
+        assert_eq!(plain(true), "a AUTHENTICATE PLAIN AGFubmEAcCJc\r\n");
+        assert_eq!(plain(false), "a AUTHENTICATE PLAIN\r\nAGFubmEAcCJc\r\n");
+    }
+
+    #[test]
+    fn a_password_is_never_printed() {
+        let login = Login {
+            user: b"anna",
+            password: b"tops3cret",
+        };
+        assert!(!format!("{:?}", Command::Login(login)).contains("tops3cret"));
+    }
+}

@@ -1,0 +1,256 @@
+//! INBOX: selecting it, listing it, reading messages as streams, changing flags.
+
+use std::borrow::Cow;
+
+use super::client::{Client, ended};
+use super::command::{Change, Command, Keyword, Section};
+use super::error::Error;
+use super::reader::Event;
+use super::response::{Code, Kind, Response, Status};
+use super::set::UidSet;
+
+/// What SELECT said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mailbox {
+    /// Never zero.
+    pub uidvalidity: u32,
+    /// How many messages there are.
+    pub exists: u32,
+    /// May the keyword that was asked about be stored, now and for good?
+    pub keyword: bool,
+}
+
+/// One message of the listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listed {
+    /// Its UID.
+    pub uid: u32,
+    /// RFC822.SIZE, in octets.
+    pub octets: u64,
+    /// Does it carry the keyword?
+    pub hidden: bool,
+}
+
+/// Most messages of a mailbox that are served, by what a listing costs in memory (16 octets each, twice
+/// while it is sorted). Far above any mailbox that POP3 clients can handle.
+pub const MAX_MESSAGES: usize = 1_000_000;
+
+/// A body that is being read.
+#[derive(Debug)]
+pub struct Body {
+    tag: String,
+    wanted: u32,
+    uid: Option<u32>,
+    /// A body that came as a quoted string; it was short enough to be held.
+    inline: Option<Vec<u8>>,
+    octets: u64,
+}
+
+impl Client {
+    /// Selects INBOX (RFC 3501 §6.3.1) and learns whether `keyword` can be stored there.
+    pub async fn select(&mut self, keyword: &Keyword) -> Result<Mailbox, Error> {
+        let (mut uidvalidity, mut exists, mut read_only) = (0, None, false);
+        // Without PERMANENTFLAGS all flags can be stored (RFC 3501 §7.1); STORE's echo has the last word.
+        let mut permanent = true;
+        self.run(&Command::SelectInbox, |response| match response {
+            Response::Exists(count) => exists = Some(*count),
+            Response::Status(Status {
+                code: Some(code), ..
+            })
+            | Response::Tagged(
+                _,
+                Status {
+                    code: Some(code), ..
+                },
+            ) => match code {
+                Code::UidValidity(value) => uidvalidity = *value,
+                Code::PermanentFlags(flags) => {
+                    permanent = flags.contains("\\*") || flags.contains(keyword.as_str());
+                }
+                Code::ReadOnly => read_only = true,
+                Code::Capability(_) | Code::Reason(_) | Code::Other => {}
+            },
+            _ => {}
+        })
+        .await?;
+        let exists = exists.ok_or(Error::Protocol(
+            "SELECT did not say how many messages there are",
+        ))?;
+        if uidvalidity == 0 {
+            return Err(Error::Protocol("SELECT gave no UIDVALIDITY"));
+        }
+        Ok(Mailbox {
+            uidvalidity,
+            exists,
+            keyword: permanent && !read_only,
+        })
+    }
+
+    /// Lists the whole mailbox, ascending by UID. A listing that is not complete, or names a UID twice, is
+    /// an error: a client that is shown less than there is forgets what it has read.
+    pub async fn list(
+        &mut self,
+        mailbox: &Mailbox,
+        keyword: &Keyword,
+    ) -> Result<Vec<Listed>, Error> {
+        let mut listing: Vec<Listed> = Vec::new();
+        // EXISTS is a server's claim: no memory is taken on its word alone.
+        let mut exists = i64::from(mailbox.exists);
+        let mut too_many = false;
+        if exists == 0 {
+            return Ok(listing);
+        }
+        self.run(&Command::FetchListing, |response| match response {
+            Response::Exists(count) => exists = i64::from(*count),
+            Response::Expunge => exists -= 1,
+            Response::Fetch(fetch) => {
+                // Without all three it is a change of flags that somebody else made, and not a row.
+                if let (Some(uid), Some(octets), Some(flags)) = (fetch.uid, fetch.size, fetch.flags)
+                {
+                    too_many = listing.len() >= MAX_MESSAGES;
+                    if !too_many {
+                        listing.push(Listed {
+                            uid,
+                            octets,
+                            hidden: flags.contains(keyword.as_str()),
+                        });
+                    }
+                }
+            }
+            _ => {}
+        })
+        .await?;
+        if too_many {
+            return Err(Error::Unusable(
+                "the mailbox holds more than a million messages",
+            ));
+        }
+        if !listing.is_sorted_by_key(|row| row.uid) {
+            listing.sort_unstable_by_key(|row| row.uid);
+        }
+        let unique = listing.windows(2).all(|pair| pair[0].uid < pair[1].uid);
+        if !unique || i64::try_from(listing.len()) != Ok(exists) {
+            return Err(Error::Protocol("the listing is not complete"));
+        }
+        Ok(listing)
+    }
+
+    /// Asks for octets of one message. `None`: the server says OK and gives nothing.
+    pub async fn body(&mut self, uid: u32, section: Section) -> Result<Option<Body>, Error> {
+        let command = Command::FetchBody(uid, section);
+        let tag = self.send(&command).await?;
+        let mut foreign = 0;
+        let mut inline = None;
+        loop {
+            match self.reader.next().await? {
+                Event::Body(follows) if follows.uid.is_none_or(|theirs| theirs == uid) => {
+                    return Ok(Some(Body {
+                        tag,
+                        wanted: uid,
+                        uid: follows.uid,
+                        inline: None,
+                        octets: 0,
+                    }));
+                }
+                Event::Body(_) => {}
+                Event::Response(Response::Fetch(fetch)) if fetch.uid == Some(uid) => {
+                    inline = fetch.body.flatten().map(Cow::into_owned).or(inline);
+                }
+                Event::Response(response) => {
+                    if let Some(status) = ended(&response, &tag, &mut foreign)? {
+                        return match status.kind {
+                            Kind::Ok => Ok(inline.map(|octets| Body::inline(uid, octets))),
+                            _ => Err(Error::refused(command.label(), &status)),
+                        };
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next octets of a body; `None` when all have come.
+    pub async fn chunk<'a>(&'a mut self, body: &'a mut Body) -> Result<Option<&'a [u8]>, Error> {
+        let chunk = match &body.inline {
+            Some(octets) => {
+                Some(octets.as_slice()).filter(|octets| body.octets == 0 && !octets.is_empty())
+            }
+            None => self.reader.chunk().await?,
+        };
+        body.octets += chunk.map_or(0, <[u8]>::len) as u64;
+        Ok(chunk)
+    }
+
+    /// Reads what follows the body, and gives its length in octets. Only then is it known that the body
+    /// was whole, and that it was this message's.
+    pub async fn body_end(&mut self, body: Body) -> Result<u64, Error> {
+        if body.inline.is_some() {
+            return Ok(body.octets);
+        }
+        let uid = self.reader.tail().await?.uid.or(body.uid);
+        if uid != Some(body.wanted) {
+            return Err(Error::Protocol("the body is another message's"));
+        }
+        self.read_to_end(&body.tag, "FETCH", &mut |_| {}).await?;
+        Ok(body.octets)
+    }
+
+    /// Does this message still exist?
+    pub async fn exists(&mut self, uid: u32) -> Result<bool, Error> {
+        let mut found = false;
+        self.run(&Command::FetchUid(uid), |response| {
+            found |= matches!(response, Response::Fetch(fetch) if fetch.uid == Some(uid));
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// Changes flags and gives the UIDs whose echo shows `keyword` (RFC 3501 §6.4.6).
+    pub async fn store(
+        &mut self,
+        set: &UidSet<'_>,
+        change: Change<'_>,
+        keyword: &Keyword,
+    ) -> Result<Vec<u32>, Error> {
+        let mut shown = Vec::new();
+        self.run(&Command::Store(set, change), |response| {
+            if let Some((uid, true)) = keyword_shown(response, keyword) {
+                shown.push(uid);
+            }
+        })
+        .await?;
+        Ok(shown)
+    }
+
+    /// Which of these messages still exist, and whether each carries `keyword`.
+    pub async fn flags(
+        &mut self,
+        set: &UidSet<'_>,
+        keyword: &Keyword,
+    ) -> Result<Vec<(u32, bool)>, Error> {
+        let mut shown = Vec::new();
+        self.run(&Command::FetchFlags(set), |response| {
+            shown.extend(keyword_shown(response, keyword))
+        })
+        .await?;
+        Ok(shown)
+    }
+}
+
+fn keyword_shown(response: &Response<'_>, keyword: &Keyword) -> Option<(u32, bool)> {
+    match response {
+        Response::Fetch(fetch) => Some((fetch.uid?, fetch.flags?.contains(keyword.as_str()))),
+        _ => None,
+    }
+}
+
+impl Body {
+    fn inline(uid: u32, octets: Vec<u8>) -> Self {
+        Self {
+            tag: String::new(),
+            wanted: uid,
+            uid: Some(uid),
+            inline: Some(octets),
+            octets: 0,
+        }
+    }
+}

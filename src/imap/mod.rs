@@ -1,0 +1,32 @@
+//! IMAP as a client speaks it, as far as a POP3 session needs it (RFC 3501, RFC 9051).
+//!
+//! Nothing here knows that POP3 exists. Read in this order:
+//!
+//! 1. [`command`]: what can be said. The closed set is the guarantee that nothing is ever removed.
+//! 2. [`set`]: UIDs as sequence sets.
+//! 3. [`frame`]: lines and literals out of a byte buffer.
+//! 4. [`response`], [`fetch`], [`capability`]: one response to a value, with nom.
+//! 5. [`reader`]: responses and streamed literals from a connection.
+//! 6. [`client`]: one connection, from the greeting to LOGOUT; [`login`] and [`mailbox`] hold its verbs.
+//!
+//! Servers whose deviations are tolerated on purpose: missing text after a status, trailing spaces in
+//! CAPABILITY, an empty `+`, flags with `[`, `]` or spaces in them, unknown response codes, FETCH items in
+//! any order, responses that nobody asked for at any moment, a missing UIDNEXT, literal8 for any string,
+//! lines that end in a bare LF.
+
+pub mod capability;
+pub mod client;
+pub mod command;
+pub mod error;
+pub mod fetch;
+pub mod frame;
+pub mod login;
+pub mod mailbox;
+pub mod reader;
+pub mod response;
+pub mod set;
+
+pub use capability::Capabilities;
+pub use client::Client;
+pub use command::Keyword;
+pub use error::Error;

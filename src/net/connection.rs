@@ -1,0 +1,174 @@
+//! A byte stream with two buffers, time limits and counts: one side of a session.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+use zeroize::Zeroize;
+
+use super::transport::Transport;
+
+/// How much is read at once, in octets. Large enough that a fast upstream is not slowed by calls, small
+/// enough that ten thousand busy sessions fit in memory.
+const READ: usize = 16 * 1024;
+
+/// From this much output on, a sender should flush before it appends more.
+pub const FLUSH_AT: usize = 16 * 1024;
+
+/// What a peer may still send after its connection was closed on our side, in octets and in time, before
+/// it is cut off. Closing with unread input makes TCP send a reset, which can overtake the last reply.
+const LINGER_OCTETS: usize = 64 * 1024;
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A connection.
+///
+/// Between [`Connection::body_begins`] and [`Connection::body_ends`] losing it, in whatever way (dropped,
+/// a panic, the process killed), is a TCP reset as soon as a part of the body was sent.
+#[derive(Debug)]
+pub struct Connection {
+    transport: Transport,
+    input: BytesMut,
+    output: Vec<u8>,
+    in_body: bool,
+    reset_on_close: bool,
+    received: u64,
+    sent: u64,
+}
+
+impl Connection {
+    /// Takes over a byte stream.
+    pub fn new(transport: Transport) -> Self {
+        Self {
+            transport,
+            input: BytesMut::new(),
+            output: Vec::new(),
+            in_body: false,
+            reset_on_close: false,
+            received: 0,
+            sent: 0,
+        }
+    }
+
+    /// What was received and not yet consumed.
+    pub fn input(&self) -> &[u8] {
+        &self.input
+    }
+
+    /// Drops the first `octets` of the input.
+    pub fn consume(&mut self, octets: usize) {
+        self.input.advance(octets.min(self.input.len()));
+    }
+
+    /// Drops the first `octets` of the input and overwrites them: a password may be among them.
+    pub fn consume_secret(&mut self, octets: usize) {
+        let octets = octets.min(self.input.len());
+        self.input[..octets].zeroize();
+        self.input.advance(octets);
+    }
+
+    /// Waits for more input, at most `limit` long. `Ok(0)` is the end of the stream.
+    pub async fn fill(&mut self, limit: Duration) -> io::Result<usize> {
+        self.input.reserve(READ);
+        let octets = timeout(limit, self.transport.read_buf(&mut self.input)).await??;
+        self.received += octets as u64;
+        Ok(octets)
+    }
+
+    /// Where output is appended; [`Connection::flush`] sends it.
+    pub fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.output
+    }
+
+    /// Sends all output. Fails if the peer takes nothing for `stall`; however slow it is otherwise, it
+    /// gets everything.
+    pub async fn flush(&mut self, stall: Duration) -> io::Result<()> {
+        if self.in_body && !self.reset_on_close {
+            self.set_reset_on_close(true);
+        }
+        write(&mut self.transport, &self.output, stall).await?;
+        self.sent += self.output.len() as u64;
+        self.output.clear();
+        timeout(stall, self.transport.flush()).await??;
+        if !self.in_body && self.reset_on_close {
+            self.set_reset_on_close(false);
+        }
+        Ok(())
+    }
+
+    /// Sends all output and then `secret`, which is copied into no buffer of ours.
+    pub async fn send_secret(&mut self, secret: &[u8], stall: Duration) -> io::Result<()> {
+        self.flush(stall).await?;
+        write(&mut self.transport, secret, stall).await?;
+        self.sent += secret.len() as u64;
+        timeout(stall, self.transport.flush()).await?
+    }
+
+    /// A message's body follows: output from here on is worth nothing without its end.
+    pub const fn body_begins(&mut self) {
+        self.in_body = true;
+    }
+
+    /// The body's end is in the output.
+    pub const fn body_ends(&mut self) {
+        self.in_body = false;
+    }
+
+    /// Octets received and sent so far, without TLS's own.
+    pub const fn traffic(&self) -> (u64, u64) {
+        (self.received, self.sent)
+    }
+
+    /// The protocol version, if this is TLS.
+    pub fn tls_version(&self) -> Option<&'static str> {
+        self.transport.tls_version()
+    }
+
+    /// Gives the byte stream up for a TLS handshake; whatever was buffered is dropped with `self`, so that
+    /// nothing said in the clear counts afterwards.
+    pub fn into_transport(self) -> Transport {
+        self.transport
+    }
+
+    /// Ends the connection so that all that was sent arrives.
+    pub async fn close(mut self) {
+        if self.reset_on_close {
+            return;
+        }
+        let finish = async {
+            self.transport.shutdown().await?;
+            let mut left = LINGER_OCTETS;
+            let mut sink = [0; 1024];
+            while left > 0 {
+                match self.transport.read(&mut sink).await? {
+                    0 => break,
+                    octets => left = left.saturating_sub(octets),
+                }
+            }
+            io::Result::Ok(())
+        };
+        // Whether the peer listened to the end is its own affair.
+        let _ = timeout(LINGER, finish).await;
+    }
+
+    /// Ends the connection by a TCP reset.
+    pub fn reset(mut self) {
+        self.set_reset_on_close(true);
+    }
+
+    fn set_reset_on_close(&mut self, reset: bool) {
+        self.reset_on_close = reset;
+        self.transport.reset_on_close(reset);
+    }
+}
+
+async fn write(transport: &mut Transport, mut octets: &[u8], stall: Duration) -> io::Result<()> {
+    while !octets.is_empty() {
+        match timeout(stall, transport.write(octets)).await?? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => octets = &octets[written..],
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! TLS for clients (RFC 8314, RFC 8997: 1.2 and 1.3) and towards the upstream.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::crypto::{
+    CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{
+    self, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+    client, server,
+};
+
+use super::pem;
+
+/// Why TLS could not be set up; names the file.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read, or does not hold what it should.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// The certificate and the key do not belong together, or rustls cannot use them.
+    #[error("{} and {}: {source}", chain.display(), key.display())]
+    Pair {
+        /// The certificate's file.
+        chain: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What rustls said.
+        source: rustls::Error,
+    },
+    /// rustls refuses the configuration.
+    #[error("{0}")]
+    Rustls(#[from] rustls::Error),
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// The certificates that listeners show, replaced as a whole on reload.
+#[derive(Debug)]
+pub struct Certificates(ArcSwap<Vec<Arc<CertifiedKey>>>);
+
+impl Certificates {
+    /// Loads pairs of (chain, key) files.
+    pub fn load<'a>(
+        pairs: impl IntoIterator<Item = (&'a Path, &'a Path)>,
+    ) -> Result<Self, TlsError> {
+        Ok(Self(ArcSwap::from_pointee(load_pairs(pairs)?)))
+    }
+
+    /// Replaces them by these; when one cannot be used, all stay as they were.
+    pub fn reload<'a>(
+        &self,
+        pairs: impl IntoIterator<Item = (&'a Path, &'a Path)>,
+    ) -> Result<(), TlsError> {
+        self.0.store(Arc::new(load_pairs(pairs)?));
+        Ok(())
+    }
+}
+
+fn load_pairs<'a>(
+    pairs: impl IntoIterator<Item = (&'a Path, &'a Path)>,
+) -> Result<Vec<Arc<CertifiedKey>>, TlsError> {
+    let provider = provider();
+    let load = |(chain, key): (&Path, &Path)| {
+        let file = |path: &Path| {
+            let path = path.to_owned();
+            move |source| TlsError::File { path, source }
+        };
+        let certificates = pem::certificates(chain).map_err(file(chain))?;
+        let private = pem::private_key(key).map_err(file(key))?;
+        CertifiedKey::from_der(certificates, private, &provider)
+            .map(Arc::new)
+            .map_err(|source| TlsError::Pair {
+                chain: chain.to_owned(),
+                key: key.to_owned(),
+                source,
+            })
+    };
+    pairs.into_iter().map(load).collect()
+}
+
+impl ResolvesServerCert for Certificates {
+    /// The first certificate whose key the client can verify and whose name it asked for; else the first
+    /// whose key it can verify. So an RSA and an ECDSA certificate can stand side by side.
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let all = self.0.load();
+        let usable = || {
+            all.iter()
+                .filter(|pair| pair.key.choose_scheme(hello.signature_schemes()).is_some())
+        };
+        let name = hello
+            .server_name()
+            .and_then(|name| ServerName::try_from(name).ok());
+        let named = |pair: &&Arc<CertifiedKey>| {
+            let (Some(name), Some(certificate)) = (&name, pair.cert.first()) else {
+                return false;
+            };
+            ParsedCertificate::try_from(certificate)
+                .is_ok_and(|parsed| client::verify_server_name(&parsed, name).is_ok())
+        };
+        usable().find(named).or_else(|| usable().next()).cloned()
+    }
+}
+
+/// What the listeners do with a new connection. ALPN is strict: a client that names a protocol must name
+/// `pop3`, so that no browser can be made to speak to us (RFC 7301, ALPACA).
+pub fn server(certificates: Arc<Certificates>) -> Result<Arc<ServerConfig>, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_no_client_auth()
+        .with_cert_resolver(certificates);
+    config.alpn_protocols = vec![b"pop3".to_vec()];
+    config.session_storage = server::ServerSessionMemoryCache::new(SESSIONS);
+    Ok(Arc::new(config))
+}
+
+/// TLS sessions kept for resumption: mail clients poll, and a resumed handshake costs a tenth.
+const SESSIONS: usize = 4_096;
+
+/// How the upstream's certificate is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {
+    /// Chain, name and dates, against the system's roots and `ca_file`.
+    Full,
+    /// Not at all. For a test only; the caller warns.
+    Off,
+}
+
+/// TLS towards the upstream.
+pub fn client(verify: Verify, ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
+    let mut config = match verify {
+        Verify::Full => builder
+            .with_root_certificates(roots(ca_file)?)
+            .with_no_client_auth(),
+        Verify::Off => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(NoVerification(provider())))
+            .with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![b"imap".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    // A system store with one broken file is still a system store; an upstream that then cannot be
+    // verified is reported when it is connected to.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = ca_file {
+        let file = |source| TlsError::File {
+            path: path.to_owned(),
+            source,
+        };
+        for certificate in pem::certificates(path).map_err(file)? {
+            roots
+                .add(certificate)
+                .map_err(|source| file(io::Error::new(io::ErrorKind::InvalidData, source)))?;
+        }
+    }
+    Ok(roots)
+}
+
+/// Accepts any certificate (`upstream.verify = "off"`), but still checks that the peer holds its key.
+#[derive(Debug)]
+struct NoVerification(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for NoVerification {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
