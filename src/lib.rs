@@ -1,5 +1,7 @@
 //! lastpop
+pub mod config;
 pub mod imap;
+pub mod metrics;
 pub mod net;
 pub mod pop3;
 pub mod random;

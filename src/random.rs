@@ -10,11 +10,7 @@ pub fn session_id() -> String {
 
 /// `N` lower-case letters, so that a tag cannot be guessed by whoever puts text into a server's mouth.
 pub fn letters(count: usize) -> String {
-    bytes::<16>()
-        .iter()
-        .take(count)
-        .map(|octet| char::from(b'a' + octet % 26))
-        .collect()
+    bytes::<16>().iter().take(count).map(|octet| char::from(b'a' + octet % 26)).collect()
 }
 
 fn bytes<const N: usize>() -> [u8; N] {
@@ -33,8 +29,6 @@ mod tests {
     fn names_differ_and_are_safe_to_print() {
         assert_ne!(session_id(), session_id());
         assert_eq!(session_id().len(), 16);
-        assert!(
-            letters(4).bytes().all(|octet| octet.is_ascii_lowercase()) && letters(4).len() == 4
-        );
+        assert!(letters(4).bytes().all(|octet| octet.is_ascii_lowercase()) && letters(4).len() == 4);
     }
 }

@@ -36,11 +36,7 @@ pub struct Recipe(Vec<Part>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     Text(Vec<u8>),
-    Number {
-        field: Field,
-        hex: bool,
-        width: usize,
-    },
+    Number { field: Field, hex: bool, width: usize },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,10 +58,7 @@ impl Recipe {
     /// A template without `uid` would give every message the same unique-id, and one that can grow beyond
     /// 70 octets would be cut by nobody: both are refused, with a sentence that says so.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let template = RECIPES
-            .iter()
-            .find(|(name, _)| *name == text)
-            .map_or(text, |(_, template)| template);
+        let template = RECIPES.iter().find(|(name, _)| *name == text).map_or(text, |(_, template)| template);
         if !template.contains('{') {
             let names: Vec<&str> = RECIPES.iter().map(|(name, _)| *name).collect();
             return Err(format!(
@@ -74,19 +67,13 @@ impl Recipe {
             ));
         }
         let (_, parts) = all_consuming(many1(part)).parse(template).map_err(|_| {
-            format!("`{text}` is not a template: only {{uid}}, {{uidvalidity}}, a form such as {{uid:08x}} and \
-                visible ASCII are possible")
+            format!(
+                "`{text}` is not a template: only {{uid}}, {{uidvalidity}}, a form such as {{uid:08x}} and \
+                visible ASCII are possible"
+            )
         })?;
         let recipe = Self(parts);
-        if !recipe.0.iter().any(|part| {
-            matches!(
-                part,
-                Part::Number {
-                    field: Field::Uid,
-                    ..
-                }
-            )
-        }) {
+        if !recipe.0.iter().any(|part| matches!(part, Part::Number { field: Field::Uid, .. })) {
             return Err(format!(
                 "`{text}` does not use {{uid}}, so all messages would have the same unique-id"
             ));
@@ -137,27 +124,16 @@ fn write_number(mut value: u32, base: u32, width: usize, out: &mut Vec<u8>) {
 }
 
 fn part(input: &str) -> IResult<&str, Part> {
-    let field = alt((
-        value(Field::UidValidity, tag("uidvalidity")),
-        value(Field::Uid, tag("uid")),
-    ));
+    let field = alt((value(Field::UidValidity, tag("uidvalidity")), value(Field::Uid, tag("uid"))));
     let format = preceded(char(':'), (opt(preceded(char('0'), number)), one_of("x")));
     let braced = delimited(char('{'), (field, opt(format)), char('}'));
     let braced = nom::combinator::map_opt(braced, |(field, format)| {
         let width = format.and_then(|(width, _)| width).unwrap_or(1);
         let width = usize::from(width).max(1);
-        (width <= MAX_DIGITS).then_some(Part::Number {
-            field,
-            hex: format.is_some(),
-            width,
-        })
+        (width <= MAX_DIGITS).then_some(Part::Number { field, hex: format.is_some(), width })
     });
     let text = take_while1(|c: char| c.is_ascii_graphic() && c != '{' && c != '}');
-    alt((
-        braced,
-        map(text, |text: &str| Part::Text(text.as_bytes().to_vec())),
-    ))
-    .parse(input)
+    alt((braced, map(text, |text: &str| Part::Text(text.as_bytes().to_vec())))).parse(input)
 }
 
 #[cfg(test)]
@@ -166,9 +142,7 @@ mod tests {
 
     fn unique_id(recipe: &str, uid: u32, uidvalidity: u32) -> String {
         let mut out = Vec::new();
-        Recipe::parse(recipe)
-            .expect("a recipe")
-            .write(uid, uidvalidity, &mut out);
+        Recipe::parse(recipe).expect("a recipe").write(uid, uidvalidity, &mut out);
         String::from_utf8(out).expect("ASCII")
     }
 

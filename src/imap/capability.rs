@@ -49,16 +49,9 @@ pub struct Capabilities(u16);
 impl Capabilities {
     /// Reads the words behind `CAPABILITY`; extra spaces and unknown words are no error.
     pub fn parse(words: &[u8]) -> Self {
-        let known = |word: &[u8]| {
-            ALL.iter()
-                .find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()))
-        };
+        let known = |word: &[u8]| ALL.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
         let words = words.split(|octet| *octet == b' ');
-        Self(
-            words
-                .filter_map(known)
-                .fold(0, |bits, (_, capability)| bits | 1 << *capability as u16),
-        )
+        Self(words.filter_map(known).fold(0, |bits, (_, capability)| bits | 1 << *capability as u16))
     }
 
     /// Is it among them?
@@ -90,11 +83,7 @@ mod tests {
     fn each_word_is_its_own() {
         for (name, capability) in ALL {
             let parsed = Capabilities::parse(name.as_bytes());
-            assert!(
-                ALL.iter()
-                    .all(|(_, other)| parsed.has(*other) == (*other == capability)),
-                "{name}"
-            );
+            assert!(ALL.iter().all(|(_, other)| parsed.has(*other) == (*other == capability)), "{name}");
         }
     }
 }

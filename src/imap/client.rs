@@ -9,8 +9,9 @@ use super::command::Command;
 use super::error::Error;
 use super::reader::{Event, Reader};
 use super::response::{Code, Kind, Response, Status};
-use crate::net::dial::{DialError, Dialer, HostPort};
-use crate::net::{Connection, Transport};
+use crate::config::HostPort;
+use crate::net::Connection;
+use crate::net::dial::{DialError, Dialer};
 
 /// How long a server may take to greet. One that is slower than this is not going to serve anybody.
 const GREETING: Duration = Duration::from_secs(10);
@@ -42,11 +43,11 @@ pub struct Terms {
 impl Client {
     /// Connects, takes the greeting, asks for the capabilities, and starts TLS if so configured.
     pub async fn connect(dialer: &Dialer, terms: Terms) -> Result<Self, Error> {
-        let (transport, host) = dialer.connect().await?;
-        let mut client = Self::new(transport, host, terms.response_timeout);
+        let (connection, host) = dialer.connect().await?;
+        let mut client = Self::new(connection, host, terms.response_timeout);
         client.greeting().await?;
         if terms.starttls {
-            client = client.start_tls(dialer).await?;
+            client.start_tls(dialer).await?;
         }
         if !client.capabilities.is_imap4() {
             client.ask_capabilities().await?;
@@ -58,9 +59,9 @@ impl Client {
         }
     }
 
-    fn new(transport: Transport, host: HostPort, timeout: Duration) -> Self {
+    fn new(connection: Connection, host: HostPort, timeout: Duration) -> Self {
         Self {
-            reader: Reader::new(Connection::new(transport), timeout),
+            reader: Reader::new(connection, timeout),
             capabilities: Capabilities::default(),
             host,
             tag_prefix: crate::random::letters(4),
@@ -93,17 +94,11 @@ impl Client {
     pub async fn logout(mut self) {
         let command = Command::Logout.encode(&self.next_tag());
         // A server that is gone needs no LOGOUT.
-        let _ = self
-            .reader
-            .connection()
-            .send_secret(&command.bytes, self.timeout)
-            .await;
+        let _ = self.reader.connection().send_secret(&command.bytes, self.timeout).await;
     }
 
     async fn greeting(&mut self) -> Result<(), Error> {
-        let greeting = timeout(GREETING, self.reader.next())
-            .await
-            .map_err(|_| Error::Timeout)??;
+        let greeting = timeout(GREETING, self.reader.next()).await.map_err(|_| Error::Timeout)??;
         let Event::Response(Response::Status(status)) = greeting else {
             return Err(Error::Protocol("the greeting is none"));
         };
@@ -115,34 +110,30 @@ impl Client {
                 Ok(())
             }
             Kind::Bye => Err(Error::Bye(status.reason())),
-            Kind::Preauth => Err(Error::Unusable(
-                "it greets with PREAUTH, so nobody's password would be checked",
-            )),
+            Kind::Preauth => {
+                Err(Error::Unusable("it greets with PREAUTH, so nobody's password would be checked"))
+            }
             Kind::No | Kind::Bad => Err(Error::Protocol("the greeting is none")),
         }
     }
 
     /// RFC 3501 §6.2.1. Fails closed: without TLS nothing more is said.
-    async fn start_tls(mut self, dialer: &Dialer) -> Result<Self, Error> {
+    async fn start_tls(&mut self, dialer: &Dialer) -> Result<(), Error> {
         if self.capabilities.is_imap4() && !self.capabilities.has(Capability::StartTls) {
             return Err(Error::Unusable("it does not offer STARTTLS"));
         }
-        self.run(&Command::StartTls, |_| {})
-            .await
-            .map_err(|error| match error {
-                Error::No { .. } | Error::Bad { .. } => Error::Unusable("it refuses STARTTLS"),
-                error => error,
-            })?;
+        self.run(&Command::StartTls, |_| {}).await.map_err(|error| match error {
+            Error::No { .. } | Error::Bad { .. } => Error::Unusable("it refuses STARTTLS"),
+            error => error,
+        })?;
         // Whatever came in the clear behind the answer was put there by somebody in between.
         if self.reader.has_unread() {
             return Err(Error::Protocol("octets follow the answer to STARTTLS"));
         }
-        let transport = self.reader.into_connection().into_transport();
-        let transport = dialer.start_tls(transport, &self.host).await?;
-        let mut client = Self::new(transport, self.host, self.timeout);
+        dialer.start_tls(self.reader.connection(), &self.host).await?;
+        self.reader.start_over();
         // What was offered in the clear counts for nothing now.
-        client.ask_capabilities().await?;
-        Ok(client)
+        self.ask_capabilities().await
     }
 
     pub(super) async fn ask_capabilities(&mut self) -> Result<(), Error> {
@@ -173,17 +164,11 @@ impl Client {
         let encoded = command.encode(&tag);
         let mut sent = 0;
         for pause in encoded.pauses {
-            self.reader
-                .connection()
-                .send_secret(&encoded.bytes[sent..pause], self.timeout)
-                .await?;
+            self.reader.connection().send_secret(&encoded.bytes[sent..pause], self.timeout).await?;
             sent = pause;
             self.wait_for_continuation(&tag, command.label()).await?;
         }
-        self.reader
-            .connection()
-            .send_secret(&encoded.bytes[sent..], self.timeout)
-            .await?;
+        self.reader.connection().send_secret(&encoded.bytes[sent..], self.timeout).await?;
         Ok(tag)
     }
 
@@ -203,26 +188,16 @@ impl Client {
             };
             if let Some(status) = ended(&response, tag, &mut foreign)? {
                 each(&response);
-                return if status.kind == Kind::Ok {
-                    Ok(())
-                } else {
-                    Err(Error::refused(command, &status))
-                };
+                return if status.kind == Kind::Ok { Ok(()) } else { Err(Error::refused(command, &status)) };
             }
             if response == Response::Continue {
-                return Err(Error::Protocol(
-                    "the server asks for more than the command has",
-                ));
+                return Err(Error::Protocol("the server asks for more than the command has"));
             }
             each(&response);
         }
     }
 
-    async fn wait_for_continuation(
-        &mut self,
-        tag: &str,
-        command: &'static str,
-    ) -> Result<(), Error> {
+    async fn wait_for_continuation(&mut self, tag: &str, command: &'static str) -> Result<(), Error> {
         let mut foreign = 0;
         loop {
             match self.reader.next().await? {
@@ -260,9 +235,7 @@ pub(super) fn ended<'a>(
                 Ok(None)
             }
         }
-        Response::Status(Status {
-            kind: Kind::Bye, ..
-        }) => Err(Error::Bye(bye_reason(response))),
+        Response::Status(Status { kind: Kind::Bye, .. }) => Err(Error::Bye(bye_reason(response))),
         _ => Ok(None),
     }
 }
@@ -278,17 +251,8 @@ const fn bye_reason(response: &Response<'_>) -> Option<super::response::Reason> 
 pub(super) const fn offered(response: &Response<'_>) -> Option<Capabilities> {
     match response {
         Response::Capability(all) => Some(*all),
-        Response::Tagged(
-            _,
-            Status {
-                code: Some(Code::Capability(all)),
-                ..
-            },
-        )
-        | Response::Status(Status {
-            code: Some(Code::Capability(all)),
-            ..
-        }) => Some(*all),
+        Response::Tagged(_, Status { code: Some(Code::Capability(all)), .. })
+        | Response::Status(Status { code: Some(Code::Capability(all)), .. }) => Some(*all),
         _ => None,
     }
 }
@@ -296,17 +260,10 @@ pub(super) const fn offered(response: &Response<'_>) -> Option<Capabilities> {
 impl From<DialError> for Error {
     fn from(error: DialError) -> Self {
         match error {
-            DialError::Connect(host, source) => Self::Connect {
-                address: host.to_string(),
-                source,
-            },
-            DialError::Tls(host, source) => Self::Tls {
-                address: host.to_string(),
-                source,
-            },
-            DialError::Timeout(host) => Self::ConnectTimeout {
-                address: host.to_string(),
-            },
+            DialError::Connect(host, source) => Self::Connect { address: host.to_string(), source },
+            DialError::Tls(host, source) => Self::Tls { address: host.to_string(), source },
+            DialError::NoAddress => Self::Unusable("no address is configured"),
+            DialError::Timeout(host) => Self::ConnectTimeout { address: host.to_string() },
         }
     }
 }

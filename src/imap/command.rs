@@ -49,11 +49,7 @@ pub struct Login<'a> {
 
 impl std::fmt::Debug for Login<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Login {{ user: \"{}\", password: *** }}",
-            self.user.escape_ascii()
-        )
+        write!(f, "Login {{ user: \"{}\", password: *** }}", self.user.escape_ascii())
     }
 }
 
@@ -130,10 +126,7 @@ pub struct Encoded {
 impl Command<'_> {
     /// Writes the command with `tag`.
     pub fn encode(&self, tag: &str) -> Encoded {
-        let mut to = Encoded {
-            bytes: Zeroizing::new(Vec::with_capacity(128)),
-            pauses: Vec::new(),
-        };
+        let mut to = Encoded { bytes: Zeroizing::new(Vec::with_capacity(128)), pauses: Vec::new() };
         to.text(tag);
         match self {
             Self::Capability => to.text(" CAPABILITY"),
@@ -159,12 +152,8 @@ impl Command<'_> {
             }
             Self::SelectInbox => to.text(" SELECT INBOX"),
             Self::FetchListing => to.text(" UID FETCH 1:* (UID RFC822.SIZE FLAGS)"),
-            Self::FetchBody(uid, Section::Whole) => {
-                to.text(&format!(" UID FETCH {uid} BODY.PEEK[]"))
-            }
-            Self::FetchBody(uid, Section::Header) => {
-                to.text(&format!(" UID FETCH {uid} BODY.PEEK[HEADER]"))
-            }
+            Self::FetchBody(uid, Section::Whole) => to.text(&format!(" UID FETCH {uid} BODY.PEEK[]")),
+            Self::FetchBody(uid, Section::Header) => to.text(&format!(" UID FETCH {uid} BODY.PEEK[HEADER]")),
             Self::FetchBody(uid, Section::Window { origin, octets }) => {
                 to.text(&format!(" UID FETCH {uid} BODY.PEEK[]<{origin}.{octets}>"));
             }
@@ -174,11 +163,7 @@ impl Command<'_> {
                 let sign = if change.add { '+' } else { '-' };
                 let silent = if change.echo { "" } else { ".SILENT" };
                 let flags: Vec<&str> = change.flags.iter().map(Flag::as_str).collect();
-                to.text(&format!(
-                    " UID STORE {} {sign}FLAGS{silent} ({})",
-                    set.as_str(),
-                    flags.join(" ")
-                ));
+                to.text(&format!(" UID STORE {} {sign}FLAGS{silent} ({})", set.as_str(), flags.join(" ")));
             }
             Self::Logout => to.text(" LOGOUT"),
         }
@@ -195,9 +180,7 @@ impl Command<'_> {
             Self::Login(_) => "LOGIN",
             Self::AuthenticatePlain(..) => "AUTHENTICATE",
             Self::SelectInbox => "SELECT",
-            Self::FetchListing | Self::FetchBody(..) | Self::FetchUid(_) | Self::FetchFlags(_) => {
-                "FETCH"
-            }
+            Self::FetchListing | Self::FetchBody(..) | Self::FetchUid(_) | Self::FetchFlags(_) => "FETCH",
             Self::Store(..) => "STORE",
             Self::Logout => "LOGOUT",
         }
@@ -238,10 +221,8 @@ impl Encoded {
         for (at, (name, value)) in fields.iter().enumerate() {
             let space = if at == 0 { "" } else { " " };
             // Values are addresses, ports and our own words: whatever else got in is dropped.
-            let value: String = value
-                .chars()
-                .filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\'))
-                .collect();
+            let value: String =
+                value.chars().filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\')).collect();
             self.text(&format!("{space}\"{name}\" \"{value}\""));
         }
         self.text(")");
@@ -261,10 +242,7 @@ mod tests {
         flags: &'a [Flag<'a>],
         id: &'a [(&'a str, String)],
     ) -> Vec<Command<'a>> {
-        let login = Login {
-            user: b"u",
-            password: b"p",
-        };
+        let login = Login { user: b"u", password: b"p" };
         let mut all = vec![
             Command::Capability,
             Command::Id(id),
@@ -275,13 +253,7 @@ mod tests {
             Command::FetchListing,
             Command::FetchBody(7, Section::Whole),
             Command::FetchBody(7, Section::Header),
-            Command::FetchBody(
-                7,
-                Section::Window {
-                    origin: 0,
-                    octets: 9,
-                },
-            ),
+            Command::FetchBody(7, Section::Window { origin: 0, octets: 9 }),
             Command::FetchUid(7),
             Command::FetchFlags(set),
             Command::Logout,
@@ -330,10 +302,9 @@ mod tests {
             assert!(is_listed(&command));
             let line = text(&command);
             let said = line.strip_prefix("a ").expect("a tag");
-            let verb = ALLOWED.iter().find(|verb| {
-                said.strip_prefix(**verb)
-                    .is_some_and(|rest| rest.starts_with([' ', '\r']))
-            });
+            let verb = ALLOWED
+                .iter()
+                .find(|verb| said.strip_prefix(**verb).is_some_and(|rest| rest.starts_with([' ', '\r'])));
             assert!(verb.is_some(), "{line}");
             assert!(
                 !line.to_ascii_uppercase().contains("DELETED)") || line.contains("$POP3Deleted"),
@@ -342,10 +313,7 @@ mod tests {
             assert!(!line.contains("\\Deleted"), "{line}");
             assert_eq!(line.matches("\r\n").count(), 1, "{line}");
             if verb == Some(&"UID STORE") {
-                assert!(
-                    line.contains(" +FLAGS") || line.contains(" -FLAGS"),
-                    "{line}"
-                );
+                assert!(line.contains(" +FLAGS") || line.contains(" -FLAGS"), "{line}");
             }
             assert!(!line.contains("BODY["), "{line} would set \\Seen");
         }
@@ -353,25 +321,11 @@ mod tests {
 
     #[test]
     fn no_keyword_can_be_a_system_flag_or_break_a_line() {
-        for text in [
-            "\\Deleted",
-            "",
-            "a b",
-            "a)",
-            "a\r\nX",
-            "a\"",
-            "*",
-            "a]",
-            "ā",
-            &"x".repeat(51),
-        ] {
+        for text in ["\\Deleted", "", "a b", "a)", "a\r\nX", "a\"", "*", "a]", "ā", &"x".repeat(51)] {
             assert_eq!(Keyword::parse(text), None, "{text}");
         }
         for text in ["$POP3Deleted", "Pop3Hidden", "a[b", "x"] {
-            assert_eq!(
-                Keyword::parse(text).map(|keyword| keyword.0).as_deref(),
-                Some(text)
-            );
+            assert_eq!(Keyword::parse(text).map(|keyword| keyword.0).as_deref(), Some(text));
         }
     }
 
@@ -381,35 +335,15 @@ mod tests {
         let uids = [3, 4, 5, 9];
         let set = UidSet::chunks(&uids).next().expect("not empty");
         let flags = [Flag::Keyword(&keyword), Flag::Seen];
-        let hide = Command::Store(
-            &set,
-            Change {
-                add: true,
-                echo: true,
-                flags: &flags,
-            },
-        );
-        assert_eq!(
-            text(&hide),
-            "a UID STORE 3:5,9 +FLAGS ($POP3Deleted \\Seen)\r\n"
-        );
-        let seen = Command::Store(
-            &set,
-            Change {
-                add: true,
-                echo: false,
-                flags: &flags[1..],
-            },
-        );
+        let hide = Command::Store(&set, Change { add: true, echo: true, flags: &flags });
+        assert_eq!(text(&hide), "a UID STORE 3:5,9 +FLAGS ($POP3Deleted \\Seen)\r\n");
+        let seen = Command::Store(&set, Change { add: true, echo: false, flags: &flags[1..] });
         assert_eq!(text(&seen), "a UID STORE 3:5,9 +FLAGS.SILENT (\\Seen)\r\n");
     }
 
     #[test]
     fn id_fields_cannot_break_out() {
-        let fields = [
-            ("name", "last\"pop\\\r\n".to_owned()),
-            ("x-originating-ip", "192.0.2.7".to_owned()),
-        ];
+        let fields = [("name", "last\"pop\\\r\n".to_owned()), ("x-originating-ip", "192.0.2.7".to_owned())];
         assert_eq!(
             text(&Command::Id(&fields)),
             "a ID (\"name\" \"lastpop\" \"x-originating-ip\" \"192.0.2.7\")\r\n"
@@ -430,10 +364,7 @@ mod tests {
                 assert!(encoded.bytes[..*pause].ends_with(b"}\r\n"));
             }
         }
-        let login = Login {
-            user: b"anna",
-            password: b"p\"\\",
-        };
+        let login = Login { user: b"anna", password: b"p\"\\" };
         let plain = |initial| text(&Command::AuthenticatePlain(login, initial));
         assert_eq!(plain(true), "a AUTHENTICATE PLAIN AGFubmEAcCJc\r\n");
         assert_eq!(plain(false), "a AUTHENTICATE PLAIN\r\nAGFubmEAcCJc\r\n");
@@ -441,10 +372,7 @@ mod tests {
 
     #[test]
     fn a_password_is_never_printed() {
-        let login = Login {
-            user: b"anna",
-            password: b"tops3cret",
-        };
+        let login = Login { user: b"anna", password: b"tops3cret" };
         assert!(!format!("{:?}", Command::Login(login)).contains("tops3cret"));
     }
 }

@@ -44,6 +44,9 @@ pub enum Error {
     /// The server does not keep to the protocol.
     #[error("protocol error: {0}")]
     Protocol(&'static str),
+    /// The server refused the user name or the password.
+    #[error("the user name or the password was refused")]
+    Credentials,
     /// The server answered NO.
     #[error("{command} was refused: NO")]
     No {
@@ -67,10 +70,7 @@ impl Error {
     /// The error for a tagged NO or BAD. `Status::kind` of a tagged response is never another.
     pub fn refused(command: &'static str, status: &Status<'_>) -> Self {
         match status.kind {
-            Kind::No => Self::No {
-                command,
-                reason: status.reason(),
-            },
+            Kind::No => Self::No { command, reason: status.reason() },
             Kind::Ok | Kind::Bad | Kind::Bye | Kind::Preauth => Self::Bad { command },
         }
     }
@@ -82,6 +82,7 @@ impl Error {
             Self::Connect { .. }
             | Self::Tls { .. }
             | Self::ConnectTimeout { .. }
+            | Self::Credentials
             | Self::No { .. }
             | Self::Bad { .. }
             | Self::Unusable(_) => false,
@@ -97,6 +98,7 @@ impl Error {
             Self::Io(_) | Self::Closed => "io",
             Self::Bye(_) => "bye",
             Self::Protocol(_) => "protocol",
+            Self::Credentials => "credentials",
             Self::No { .. } => "no",
             Self::Bad { .. } => "bad",
             Self::Unusable(_) => "unusable",
@@ -104,9 +106,8 @@ impl Error {
     }
 
     /// Every label that [`Error::label`] gives.
-    pub const LABELS: [&'static str; 9] = [
-        "connect", "tls", "timeout", "io", "bye", "protocol", "no", "bad", "unusable",
-    ];
+    pub const LABELS: [&'static str; 10] =
+        ["credentials", "connect", "tls", "timeout", "io", "bye", "protocol", "no", "bad", "unusable"];
 }
 
 impl From<FrameError> for Error {

@@ -36,9 +36,7 @@ pub struct Flags<'a>(&'a [u8]);
 impl Flags<'_> {
     /// Is this flag among them? Flags are compared without case (RFC 3501 §9, note 1).
     pub fn contains(&self, flag: &str) -> bool {
-        self.0
-            .split(|octet| *octet == b' ')
-            .any(|word| word.eq_ignore_ascii_case(flag.as_bytes()))
+        self.0.split(|octet| *octet == b' ').any(|word| word.eq_ignore_ascii_case(flag.as_bytes()))
     }
 }
 
@@ -71,12 +69,8 @@ pub fn body_follows(line: &[u8]) -> Option<BodyFollows> {
         space0,
         char('('),
     );
-    let (_, (fetch, _)) = preceded(
-        start,
-        (items, terminated(body_name, (space0, nom::combinator::eof))),
-    )
-    .parse(line)
-    .ok()?;
+    let (_, (fetch, _)) =
+        preceded(start, (items, terminated(body_name, (space0, nom::combinator::eof)))).parse(line).ok()?;
     Some(BodyFollows { uid: fetch.uid })
 }
 
@@ -97,11 +91,7 @@ pub fn number_u32(input: &[u8]) -> IResult<&[u8], u32> {
 
 /// `(` flags `)`
 pub fn flags(input: &[u8]) -> IResult<&[u8], Flags<'_>> {
-    map(
-        delimited(char('('), take_till(|octet| octet == b')'), char(')')),
-        Flags,
-    )
-    .parse(input)
+    map(delimited(char('('), take_till(|octet| octet == b')'), char(')')), Flags).parse(input)
 }
 
 enum Item<'a> {
@@ -142,22 +132,12 @@ fn item(input: &[u8]) -> IResult<&[u8], Item<'_>> {
 
 /// `BODY[section]<origin>`, `BINARY[section]`, or the older `RFC822`, `RFC822.HEADER`, `RFC822.TEXT`.
 fn body_name(input: &[u8]) -> IResult<&[u8], &[u8]> {
-    let section = (
-        alt((tag_no_case("BODY["), tag_no_case("BINARY["))),
-        take_till(|octet| octet == b']'),
-        char(']'),
-    );
+    let section =
+        (alt((tag_no_case("BODY["), tag_no_case("BINARY["))), take_till(|octet| octet == b']'), char(']'));
     let origin = opt((char('<'), number, char('>')));
-    let old = (
-        tag_no_case("RFC822"),
-        opt(alt((tag_no_case(".HEADER"), tag_no_case(".TEXT")))),
-    );
+    let old = (tag_no_case("RFC822"), opt(alt((tag_no_case(".HEADER"), tag_no_case(".TEXT")))));
     let end = nom::combinator::peek(alt((tag(" "), nom::combinator::eof)));
-    alt((
-        recognize((section, origin)),
-        recognize(terminated(old, end)),
-    ))
-    .parse(input)
+    alt((recognize((section, origin)), recognize(terminated(old, end)))).parse(input)
 }
 
 /// The name of an item that is skipped. UID, size and flags are not: one of them that does not parse makes
@@ -165,9 +145,7 @@ fn body_name(input: &[u8]) -> IResult<&[u8], &[u8]> {
 fn skipped_name(input: &[u8]) -> IResult<&[u8], &[u8]> {
     let name = take_while1(|octet: u8| octet.is_ascii_graphic() && octet != b'(' && octet != b')');
     verify(name, |name: &[u8]| {
-        ["UID", "RFC822.SIZE", "FLAGS"]
-            .iter()
-            .all(|known| !name.eq_ignore_ascii_case(known.as_bytes()))
+        ["UID", "RFC822.SIZE", "FLAGS"].iter().all(|known| !name.eq_ignore_ascii_case(known.as_bytes()))
     })
     .parse(input)
 }
@@ -195,11 +173,7 @@ fn quoted(input: &[u8]) -> IResult<&[u8], Cow<'_, [u8]>> {
         let mut octets = raw.iter();
         let mut plain = Vec::with_capacity(raw.len());
         while let Some(octet) = octets.next() {
-            plain.extend(if *octet == b'\\' {
-                octets.next()
-            } else {
-                Some(octet)
-            });
+            plain.extend(if *octet == b'\\' { octets.next() } else { Some(octet) });
         }
         Cow::Owned(plain)
     })
@@ -226,10 +200,7 @@ fn skipped(input: &[u8]) -> IResult<&[u8], ()> {
             value(-1, tag(")")),
             value(0, literal),
             value(0, quoted),
-            value(
-                0,
-                take_while1(|octet: u8| octet.is_ascii_graphic() && !b"()\"".contains(&octet)),
-            ),
+            value(0, take_while1(|octet: u8| octet.is_ascii_graphic() && !b"()\"".contains(&octet))),
         ))
         .parse(rest)?;
         depth = match token {
@@ -237,17 +208,11 @@ fn skipped(input: &[u8]) -> IResult<&[u8], ()> {
             -1 if depth > 0 => depth - 1,
             0 => depth,
             _ => {
-                return Err(nom::Err::Error(nom::error::make_error(
-                    rest,
-                    nom::error::ErrorKind::Verify,
-                )));
+                return Err(nom::Err::Error(nom::error::make_error(rest, nom::error::ErrorKind::Verify)));
             }
         };
         if depth > MAX_DEPTH {
-            return Err(nom::Err::Failure(nom::error::make_error(
-                rest,
-                nom::error::ErrorKind::TooLarge,
-            )));
+            return Err(nom::Err::Failure(nom::error::make_error(rest, nom::error::ErrorKind::TooLarge)));
         }
         if depth == 0 {
             return Ok((after, ()));
@@ -289,18 +254,9 @@ mod tests {
     fn bodies_that_are_no_literal() {
         let body = |line: &'static [u8]| parse(line).and_then(|fetch| fetch.body);
         assert_eq!(body(b"(UID 7 BODY[] NIL)"), Some(None));
-        assert_eq!(
-            body(b"(UID 7 BODY[] \"\")"),
-            Some(Some(Cow::Borrowed(&b""[..])))
-        );
-        assert_eq!(
-            body(b"(BODY[]<0> \"a\\\"b\\\\c\" UID 7)"),
-            Some(Some(Cow::Borrowed(&b"a\"b\\c"[..])))
-        );
-        assert_eq!(
-            body(b"(RFC822 \"x\" UID 7)"),
-            Some(Some(Cow::Borrowed(&b"x"[..])))
-        );
+        assert_eq!(body(b"(UID 7 BODY[] \"\")"), Some(Some(Cow::Borrowed(&b""[..]))));
+        assert_eq!(body(b"(BODY[]<0> \"a\\\"b\\\\c\" UID 7)"), Some(Some(Cow::Borrowed(&b"a\"b\\c"[..]))));
+        assert_eq!(body(b"(RFC822 \"x\" UID 7)"), Some(Some(Cow::Borrowed(&b"x"[..]))));
         assert_eq!(body(b"(UID 7)"), None);
     }
 
@@ -335,10 +291,7 @@ mod tests {
         assert_eq!(uid(b"* 1 FETCH (RFC822 "), Some(None));
         assert_eq!(uid(b"* 1 FETCH (UID 7 ENVELOPE "), None);
         assert_eq!(uid(b"* LIST () "), None);
-        assert_eq!(
-            parse_tail(b" UID 7 FLAGS (\\Seen))").and_then(|fetch| fetch.uid),
-            Some(7)
-        );
+        assert_eq!(parse_tail(b" UID 7 FLAGS (\\Seen))").and_then(|fetch| fetch.uid), Some(7));
         assert_eq!(parse_tail(b")"), Some(Fetch::default()));
         assert_eq!(parse_tail(b" UID 7"), None);
     }

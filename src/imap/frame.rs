@@ -42,28 +42,15 @@ pub fn line(
     scanned: usize,
     literals: impl FnOnce(&[u8]) -> bool,
 ) -> Result<Option<Piece>, FrameError> {
-    let Some(end) = memchr(b'\n', &buffer[scanned.min(buffer.len())..]).map(|at| at + scanned)
-    else {
-        return if buffer.len() < MAX_LINE {
-            Ok(None)
-        } else {
-            Err(FrameError::LineTooLong)
-        };
+    let Some(end) = memchr(b'\n', &buffer[scanned.min(buffer.len())..]).map(|at| at + scanned) else {
+        return if buffer.len() < MAX_LINE { Ok(None) } else { Err(FrameError::LineTooLong) };
     };
     if end >= MAX_LINE {
         return Err(FrameError::LineTooLong);
     }
-    let text = if end > 0 && buffer[end - 1] == b'\r' {
-        end - 1
-    } else {
-        end
-    };
+    let text = if end > 0 && buffer[end - 1] == b'\r' { end - 1 } else { end };
     let line = &buffer[..text];
-    let piece = Piece {
-        text,
-        used: end + 1,
-        literal: None,
-    };
+    let piece = Piece { text, used: end + 1, literal: None };
     if line.last() != Some(&b'}') || !literals(line) {
         return Ok(Some(piece));
     }
@@ -71,16 +58,8 @@ pub fn line(
         return Ok(Some(piece));
     };
     let octets = literal_size(&line[open + 1..text - 1])?;
-    let text = if open > 0 && line[open - 1] == b'~' {
-        open - 1
-    } else {
-        open
-    };
-    Ok(Some(Piece {
-        text,
-        literal: Some(octets),
-        ..piece
-    }))
+    let text = if open > 0 && line[open - 1] == b'~' { open - 1 } else { open };
+    Ok(Some(Piece { text, literal: Some(octets), ..piece }))
 }
 
 /// `number ["+"]`: a server has no reason to send the plus, and some do.
@@ -90,14 +69,8 @@ fn literal_size(inside: &[u8]) -> Result<u64, FrameError> {
     if digits.is_empty() || digits.len() > 10 || !digits.iter().all(u8::is_ascii_digit) {
         return Err(FrameError::BadLiteral);
     }
-    let size = digits
-        .iter()
-        .fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
-    if size > MAX_LITERAL {
-        Err(FrameError::BadLiteral)
-    } else {
-        Ok(size)
-    }
+    let size = digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    if size > MAX_LITERAL { Err(FrameError::BadLiteral) } else { Ok(size) }
 }
 
 #[cfg(test)]
@@ -111,70 +84,16 @@ mod tests {
     #[test]
     fn lines_and_announcements() {
         let table: &[(&[u8], Piece)] = &[
-            (
-                b"* OK hi\r\nmore",
-                Piece {
-                    text: 7,
-                    used: 9,
-                    literal: None,
-                },
-            ),
-            (
-                b"* OK hi\n",
-                Piece {
-                    text: 7,
-                    used: 8,
-                    literal: None,
-                },
-            ),
-            (
-                b"BODY[] {12}\r\n",
-                Piece {
-                    text: 7,
-                    used: 13,
-                    literal: Some(12),
-                },
-            ),
-            (
-                b"BODY[] {12+}\r\n",
-                Piece {
-                    text: 7,
-                    used: 14,
-                    literal: Some(12),
-                },
-            ),
-            (
-                b"BODY[] ~{007}\r\n",
-                Piece {
-                    text: 7,
-                    used: 15,
-                    literal: Some(7),
-                },
-            ),
-            (
-                b"a}\r\n",
-                Piece {
-                    text: 2,
-                    used: 4,
-                    literal: None,
-                },
-            ),
-            (
-                b"{4294967295}\r\n",
-                Piece {
-                    text: 0,
-                    used: 14,
-                    literal: Some(MAX_LITERAL),
-                },
-            ),
+            (b"* OK hi\r\nmore", Piece { text: 7, used: 9, literal: None }),
+            (b"* OK hi\n", Piece { text: 7, used: 8, literal: None }),
+            (b"BODY[] {12}\r\n", Piece { text: 7, used: 13, literal: Some(12) }),
+            (b"BODY[] {12+}\r\n", Piece { text: 7, used: 14, literal: Some(12) }),
+            (b"BODY[] ~{007}\r\n", Piece { text: 7, used: 15, literal: Some(7) }),
+            (b"a}\r\n", Piece { text: 2, used: 4, literal: None }),
+            (b"{4294967295}\r\n", Piece { text: 0, used: 14, literal: Some(MAX_LITERAL) }),
         ];
         for (buffer, expected) in table {
-            assert_eq!(
-                split(buffer),
-                Ok(Some(*expected)),
-                "{}",
-                buffer.escape_ascii()
-            );
+            assert_eq!(split(buffer), Ok(Some(*expected)), "{}", buffer.escape_ascii());
         }
     }
 
@@ -191,25 +110,14 @@ mod tests {
             "{ 5}\r\n",
             &digits,
         ] {
-            assert_eq!(
-                split(text.as_bytes()),
-                Err(FrameError::BadLiteral),
-                "{text}"
-            );
+            assert_eq!(split(text.as_bytes()), Err(FrameError::BadLiteral), "{text}");
         }
     }
 
     #[test]
     fn free_text_announces_nothing() {
         let piece = line(b"* OK {5}\r\n", 0, |_| false);
-        assert_eq!(
-            piece,
-            Ok(Some(Piece {
-                text: 8,
-                used: 10,
-                literal: None
-            }))
-        );
+        assert_eq!(piece, Ok(Some(Piece { text: 8, used: 10, literal: None })));
     }
 
     #[test]
@@ -217,10 +125,7 @@ mod tests {
         let whole = b"* 1 FETCH (BODY[] {5}\r\n";
         for cut in 0..whole.len() {
             assert_eq!(split(&whole[..cut]), Ok(None), "cut at {cut}");
-            assert_eq!(
-                line(whole, cut, |_| true).map(|piece| piece.is_some()),
-                Ok(true)
-            );
+            assert_eq!(line(whole, cut, |_| true).map(|piece| piece.is_some()), Ok(true));
         }
         assert_eq!(split(&vec![b'x'; MAX_LINE]), Err(FrameError::LineTooLong));
     }

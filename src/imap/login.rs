@@ -4,7 +4,7 @@ use super::capability::Capability;
 use super::client::{Client, offered};
 use super::command::{Command, Login};
 use super::error::Error;
-use super::response::Response;
+use super::response::{Reason, Response};
 
 impl Client {
     /// Says who is behind this connection, where the server wants to know, and gives the server's own
@@ -39,15 +39,15 @@ impl Client {
         } else if has(Capability::AuthPlain) {
             Command::AuthenticatePlain(login, false)
         } else {
-            return Err(Error::Unusable(
-                "it takes no passwords on this connection (LOGINDISABLED)",
-            ));
+            return Err(Error::Unusable("it takes no passwords on this connection (LOGINDISABLED)"));
         };
         let mut capabilities = None;
-        self.run(&command, |response| {
-            capabilities = offered(response).or(capabilities)
-        })
-        .await?;
+        let result = self.run(&command, |response| capabilities = offered(response).or(capabilities)).await;
+        result.map_err(|error| match error {
+            // RFC 5530 §3; without a reason, NO to a login means the credentials.
+            Error::No { reason: None | Some(Reason::Credentials), .. } => Error::Credentials,
+            error => error,
+        })?;
         match capabilities {
             Some(all) => self.capabilities = all,
             None => self.ask_capabilities().await?,

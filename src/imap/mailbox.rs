@@ -54,15 +54,8 @@ impl Client {
         let mut permanent = true;
         self.run(&Command::SelectInbox, |response| match response {
             Response::Exists(count) => exists = Some(*count),
-            Response::Status(Status {
-                code: Some(code), ..
-            })
-            | Response::Tagged(
-                _,
-                Status {
-                    code: Some(code), ..
-                },
-            ) => match code {
+            Response::Status(Status { code: Some(code), .. })
+            | Response::Tagged(_, Status { code: Some(code), .. }) => match code {
                 Code::UidValidity(value) => uidvalidity = *value,
                 Code::PermanentFlags(flags) => {
                     permanent = flags.contains("\\*") || flags.contains(keyword.as_str());
@@ -73,26 +66,16 @@ impl Client {
             _ => {}
         })
         .await?;
-        let exists = exists.ok_or(Error::Protocol(
-            "SELECT did not say how many messages there are",
-        ))?;
+        let exists = exists.ok_or(Error::Protocol("SELECT did not say how many messages there are"))?;
         if uidvalidity == 0 {
             return Err(Error::Protocol("SELECT gave no UIDVALIDITY"));
         }
-        Ok(Mailbox {
-            uidvalidity,
-            exists,
-            keyword: permanent && !read_only,
-        })
+        Ok(Mailbox { uidvalidity, exists, keyword: permanent && !read_only })
     }
 
     /// Lists the whole mailbox, ascending by UID. A listing that is not complete, or names a UID twice, is
     /// an error: a client that is shown less than there is forgets what it has read.
-    pub async fn list(
-        &mut self,
-        mailbox: &Mailbox,
-        keyword: &Keyword,
-    ) -> Result<Vec<Listed>, Error> {
+    pub async fn list(&mut self, mailbox: &Mailbox, keyword: &Keyword) -> Result<Vec<Listed>, Error> {
         let mut listing: Vec<Listed> = Vec::new();
         // EXISTS is a server's claim: no memory is taken on its word alone.
         let mut exists = i64::from(mailbox.exists);
@@ -105,15 +88,10 @@ impl Client {
             Response::Expunge => exists -= 1,
             Response::Fetch(fetch) => {
                 // Without all three it is a change of flags that somebody else made, and not a row.
-                if let (Some(uid), Some(octets), Some(flags)) = (fetch.uid, fetch.size, fetch.flags)
-                {
+                if let (Some(uid), Some(octets), Some(flags)) = (fetch.uid, fetch.size, fetch.flags) {
                     too_many = listing.len() >= MAX_MESSAGES;
                     if !too_many {
-                        listing.push(Listed {
-                            uid,
-                            octets,
-                            hidden: flags.contains(keyword.as_str()),
-                        });
+                        listing.push(Listed { uid, octets, hidden: flags.contains(keyword.as_str()) });
                     }
                 }
             }
@@ -121,9 +99,7 @@ impl Client {
         })
         .await?;
         if too_many {
-            return Err(Error::Unusable(
-                "the mailbox holds more than a million messages",
-            ));
+            return Err(Error::Unusable("the mailbox holds more than a million messages"));
         }
         if !listing.is_sorted_by_key(|row| row.uid) {
             listing.sort_unstable_by_key(|row| row.uid);
@@ -144,13 +120,7 @@ impl Client {
         loop {
             match self.reader.next().await? {
                 Event::Body(follows) if follows.uid.is_none_or(|theirs| theirs == uid) => {
-                    return Ok(Some(Body {
-                        tag,
-                        wanted: uid,
-                        uid: follows.uid,
-                        inline: None,
-                        octets: 0,
-                    }));
+                    return Ok(Some(Body { tag, wanted: uid, uid: follows.uid, inline: None, octets: 0 }));
                 }
                 Event::Body(_) => {}
                 Event::Response(Response::Fetch(fetch)) if fetch.uid == Some(uid) => {
@@ -171,9 +141,7 @@ impl Client {
     /// The next octets of a body; `None` when all have come.
     pub async fn chunk<'a>(&'a mut self, body: &'a mut Body) -> Result<Option<&'a [u8]>, Error> {
         let chunk = match &body.inline {
-            Some(octets) => {
-                Some(octets.as_slice()).filter(|octets| body.octets == 0 && !octets.is_empty())
-            }
+            Some(octets) => Some(octets.as_slice()).filter(|octets| body.octets == 0 && !octets.is_empty()),
             None => self.reader.chunk().await?,
         };
         body.octets += chunk.map_or(0, <[u8]>::len) as u64;
@@ -222,16 +190,10 @@ impl Client {
     }
 
     /// Which of these messages still exist, and whether each carries `keyword`.
-    pub async fn flags(
-        &mut self,
-        set: &UidSet<'_>,
-        keyword: &Keyword,
-    ) -> Result<Vec<(u32, bool)>, Error> {
+    pub async fn flags(&mut self, set: &UidSet<'_>, keyword: &Keyword) -> Result<Vec<(u32, bool)>, Error> {
         let mut shown = Vec::new();
-        self.run(&Command::FetchFlags(set), |response| {
-            shown.extend(keyword_shown(response, keyword))
-        })
-        .await?;
+        self.run(&Command::FetchFlags(set), |response| shown.extend(keyword_shown(response, keyword)))
+            .await?;
         Ok(shown)
     }
 }
@@ -245,12 +207,6 @@ fn keyword_shown(response: &Response<'_>, keyword: &Keyword) -> Option<(u32, boo
 
 impl Body {
     fn inline(uid: u32, octets: Vec<u8>) -> Self {
-        Self {
-            tag: String::new(),
-            wanted: uid,
-            uid: Some(uid),
-            inline: Some(octets),
-            octets: 0,
-        }
+        Self { tag: String::new(), wanted: uid, uid: Some(uid), inline: Some(octets), octets: 0 }
     }
 }

@@ -32,12 +32,7 @@ pub struct Reader {
 impl Reader {
     /// Reads from `connection`, and gives up when no octet comes for `timeout`.
     pub const fn new(connection: Connection, timeout: Duration) -> Self {
-        Self {
-            connection,
-            timeout,
-            handed_out: 0,
-            body_left: None,
-        }
+        Self { connection, timeout, handed_out: 0, body_left: None }
     }
 
     /// The connection, for writing.
@@ -50,9 +45,10 @@ impl Reader {
         self.connection.input().len() > self.handed_out
     }
 
-    /// Gives the connection up.
-    pub fn into_connection(self) -> Connection {
-        self.connection
+    /// The connection is a new one (after STARTTLS): nothing that was read counts.
+    pub const fn start_over(&mut self) {
+        self.handed_out = 0;
+        self.body_left = None;
     }
 
     /// The next response. What is left of a body that nobody read is skipped.
@@ -71,9 +67,7 @@ impl Reader {
             return Ok(Event::Body(follows));
         }
         let length = self.rest_of_response(piece).await?;
-        Ok(Event::Response(response::parse(
-            &self.connection.input()[..length],
-        )?))
+        Ok(Event::Response(response::parse(&self.connection.input()[..length])?))
     }
 
     /// The next octets of the body, as they come; `None` at its end.
@@ -106,9 +100,7 @@ impl Reader {
         let mut piece = first;
         let mut start = 0;
         while let Some(octets) = piece.literal {
-            let end = usize::try_from(octets)
-                .ok()
-                .and_then(|octets| octets.checked_add(start + piece.used));
+            let end = usize::try_from(octets).ok().and_then(|octets| octets.checked_add(start + piece.used));
             let end = end
                 .filter(|end| *end <= MAX_LINE)
                 .ok_or(Error::Protocol("a response is longer than 64 KiB"))?;
@@ -123,11 +115,7 @@ impl Reader {
     }
 
     /// The line that begins `start` octets into the input.
-    async fn line(
-        &mut self,
-        start: usize,
-        literals: fn(&[u8]) -> bool,
-    ) -> Result<frame::Piece, Error> {
+    async fn line(&mut self, start: usize, literals: fn(&[u8]) -> bool) -> Result<frame::Piece, Error> {
         let mut scanned = 0;
         loop {
             let line = &self.connection.input()[start..];
@@ -149,8 +137,7 @@ impl Reader {
     }
 
     fn drop_handed_out(&mut self) {
-        self.connection
-            .consume(std::mem::take(&mut self.handed_out));
+        self.connection.consume(std::mem::take(&mut self.handed_out));
     }
 }
 
@@ -171,10 +158,7 @@ mod tests {
             }
         };
         let receive = async move {
-            let mut reader = Reader::new(
-                Connection::new(Transport::Memory(ours)),
-                Duration::from_secs(1),
-            );
+            let mut reader = Reader::new(Connection::new(Transport::Memory(ours)), Duration::from_secs(1));
             let mut all = Vec::new();
             loop {
                 let event = match reader.next().await {
@@ -216,16 +200,8 @@ mod tests {
             "{}",
             whole[1]
         );
-        assert!(
-            whole[2].contains(r"\x00\r\n") && whole[2].contains("uid: Some(8)"),
-            "{}",
-            whole[2]
-        );
-        assert!(
-            whole[3].contains("uid: Some(9), size: Some(4)"),
-            "{}",
-            whole[3]
-        );
+        assert!(whole[2].contains(r"\x00\r\n") && whole[2].contains("uid: Some(8)"), "{}", whole[2]);
+        assert!(whole[3].contains("uid: Some(9), size: Some(4)"), "{}", whole[3]);
         for size in 1..SESSION.len() {
             assert_eq!(events(SESSION, size).await, whole, "pieces of {size}");
         }
@@ -234,39 +210,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_that_nobody_wants_is_skipped() {
         let (ours, mut theirs) = tokio::io::duplex(1024);
-        theirs
-            .write_all(b"* 1 FETCH (UID 7 BODY[] {3}\r\nabc)\r\n* 5 EXISTS\r\n")
-            .await
-            .expect("room");
-        let mut reader = Reader::new(
-            Connection::new(Transport::Memory(ours)),
-            Duration::from_secs(1),
-        );
+        theirs.write_all(b"* 1 FETCH (UID 7 BODY[] {3}\r\nabc)\r\n* 5 EXISTS\r\n").await.expect("room");
+        let mut reader = Reader::new(Connection::new(Transport::Memory(ours)), Duration::from_secs(1));
         assert!(matches!(reader.next().await, Ok(Event::Body(_))));
-        assert!(matches!(
-            reader.next().await,
-            Ok(Event::Response(Response::Exists(5)))
-        ));
+        assert!(matches!(reader.next().await, Ok(Event::Response(Response::Exists(5)))));
         assert!(matches!(reader.next().await, Err(Error::Timeout)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_too_large_is_refused_before_it_is_read() {
-        for bytes in [
-            &b"* LIST () {65536}\r\n"[..],
-            b"* 1 FETCH (BODY[] {99999999999}\r\n",
-        ] {
+        for bytes in [&b"* LIST () {65536}\r\n"[..], b"* 1 FETCH (BODY[] {99999999999}\r\n"] {
             let (ours, mut theirs) = tokio::io::duplex(1024);
             theirs.write_all(bytes).await.expect("room");
-            let mut reader = Reader::new(
-                Connection::new(Transport::Memory(ours)),
-                Duration::from_secs(1),
-            );
-            assert!(
-                matches!(reader.next().await, Err(Error::Protocol(_))),
-                "{}",
-                bytes.escape_ascii()
-            );
+            let mut reader = Reader::new(Connection::new(Transport::Memory(ours)), Duration::from_secs(1));
+            assert!(matches!(reader.next().await, Err(Error::Protocol(_))), "{}", bytes.escape_ascii());
         }
     }
 }

@@ -137,10 +137,7 @@ pub fn parse(response: &[u8]) -> Result<Response<'_>, Malformed> {
     if let Some(untagged) = response.strip_prefix(b"* ") {
         return parse_untagged(untagged);
     }
-    let (_, (tag, status)) = (
-        terminated(take_while1(|octet| octet != b' '), char(' ')),
-        status,
-    )
+    let (_, (tag, status)) = (terminated(take_while1(|octet| octet != b' '), char(' ')), status)
         .parse(response)
         .map_err(|_| Malformed)?;
     match status.kind {
@@ -151,8 +148,7 @@ pub fn parse(response: &[u8]) -> Result<Response<'_>, Malformed> {
 
 /// May this line announce a literal? Only data responses can; the others end in free text.
 pub fn may_announce_literal(line: &[u8]) -> bool {
-    line.strip_prefix(b"* ")
-        .is_some_and(|untagged| kind(untagged).is_err())
+    line.strip_prefix(b"* ").is_some_and(|untagged| kind(untagged).is_err())
 }
 
 fn parse_untagged(untagged: &[u8]) -> Result<Response<'_>, Malformed> {
@@ -162,12 +158,8 @@ fn parse_untagged(untagged: &[u8]) -> Result<Response<'_>, Malformed> {
     if let Ok((rest, number)) = terminated(fetch::number, space1).parse(untagged) {
         let (items, word) = take_word(rest);
         return match word.to_ascii_uppercase().as_slice() {
-            b"FETCH" => fetch::parse(items.trim_ascii_start())
-                .map(Response::Fetch)
-                .ok_or(Malformed),
-            b"EXISTS" => u32::try_from(number)
-                .map(Response::Exists)
-                .map_err(|_| Malformed),
+            b"FETCH" => fetch::parse(items.trim_ascii_start()).map(Response::Fetch).ok_or(Malformed),
+            b"EXISTS" => u32::try_from(number).map(Response::Exists).map_err(|_| Malformed),
             b"EXPUNGE" => Ok(Response::Expunge),
             _ => Ok(Response::Other),
         };
@@ -190,16 +182,7 @@ fn take_word(input: &[u8]) -> (&[u8], &[u8]) {
 /// ```
 fn status(input: &[u8]) -> IResult<&[u8], Status<'_>> {
     map(
-        (
-            kind,
-            preceded(
-                space0,
-                (
-                    opt(delimited(char('['), code, char(']'))),
-                    preceded(space0, rest),
-                ),
-            ),
-        ),
+        (kind, preceded(space0, (opt(delimited(char('['), code, char(']'))), preceded(space0, rest)))),
         |(kind, (code, text))| Status { kind, code, text },
     )
     .parse(input)
@@ -222,23 +205,14 @@ fn kind(input: &[u8]) -> IResult<&[u8], Kind> {
 fn code(input: &[u8]) -> IResult<&[u8], Code<'_>> {
     let argument = |name: &'static str| preceded((tag_no_case(name), space1), fetch::number_u32);
     alt((
-        map(
-            preceded((tag_no_case("PERMANENTFLAGS"), space0), fetch::flags),
-            Code::PermanentFlags,
-        ),
+        map(preceded((tag_no_case("PERMANENTFLAGS"), space0), fetch::flags), Code::PermanentFlags),
         map(argument("UIDVALIDITY"), Code::UidValidity),
-        map(
-            preceded(
-                (tag_no_case("CAPABILITY"), space1),
-                take_till(|octet| octet == b']'),
-            ),
-            |words| Code::Capability(Capabilities::parse(words)),
-        ),
+        map(preceded((tag_no_case("CAPABILITY"), space1), take_till(|octet| octet == b']')), |words| {
+            Code::Capability(Capabilities::parse(words))
+        }),
         map(take_till(|octet| octet == b']'), |text: &[u8]| {
             let (_, word) = take_word(text);
-            let reason = REASONS
-                .iter()
-                .find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
+            let reason = REASONS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
             match reason {
                 Some((_, reason)) => Code::Reason(*reason),
                 None if word.eq_ignore_ascii_case(b"READ-ONLY") => Code::ReadOnly,
@@ -264,64 +238,29 @@ mod tests {
     fn status_responses() {
         let status = |kind, code, text| Status { kind, code, text };
         let table: &[(&[u8], Response<'_>)] = &[
-            (
-                b"a1 OK done",
-                Response::Tagged(b"a1", status(Kind::Ok, None, b"done")),
-            ),
-            (
-                b"a1 ok",
-                Response::Tagged(b"a1", status(Kind::Ok, None, b"")),
-            ),
-            (
-                b"* BYE  bye",
-                Response::Status(status(Kind::Bye, None, b"bye")),
-            ),
-            (
-                b"* PREAUTH x",
-                Response::Status(status(Kind::Preauth, None, b"x")),
-            ),
+            (b"a1 OK done", Response::Tagged(b"a1", status(Kind::Ok, None, b"done"))),
+            (b"a1 ok", Response::Tagged(b"a1", status(Kind::Ok, None, b""))),
+            (b"* BYE  bye", Response::Status(status(Kind::Bye, None, b"bye"))),
+            (b"* PREAUTH x", Response::Status(status(Kind::Preauth, None, b"x"))),
             (
                 b"a1 NO [AUTHENTICATIONFAILED] no",
-                Response::Tagged(
-                    b"a1",
-                    status(Kind::No, Some(Code::Reason(Reason::Credentials)), b"no"),
-                ),
+                Response::Tagged(b"a1", status(Kind::No, Some(Code::Reason(Reason::Credentials)), b"no")),
             ),
-            (
-                b"* OK [ALERT]",
-                Response::Status(status(Kind::Ok, Some(Code::Other), b"")),
-            ),
-            (
-                b"* OK [broken",
-                Response::Status(status(Kind::Ok, None, b"[broken")),
-            ),
+            (b"* OK [ALERT]", Response::Status(status(Kind::Ok, Some(Code::Other), b""))),
+            (b"* OK [broken", Response::Status(status(Kind::Ok, None, b"[broken"))),
         ];
         for (line, expected) in table {
-            assert_eq!(
-                parse(line).as_ref(),
-                Ok(expected),
-                "{}",
-                line.escape_ascii()
-            );
+            assert_eq!(parse(line).as_ref(), Ok(expected), "{}", line.escape_ascii());
         }
     }
 
     #[test]
     fn response_codes() {
-        assert_eq!(
-            code_of(b"* OK [UIDVALIDITY 3857529045] ok"),
-            Some(Code::UidValidity(3_857_529_045))
-        );
+        assert_eq!(code_of(b"* OK [UIDVALIDITY 3857529045] ok"), Some(Code::UidValidity(3_857_529_045)));
         assert_eq!(code_of(b"* OK [UIDVALIDITY x] ok"), Some(Code::Other));
         assert_eq!(code_of(b"a OK [read-only] ok"), Some(Code::ReadOnly));
-        assert_eq!(
-            code_of(b"a NO [LIMIT] no"),
-            Some(Code::Reason(Reason::InUse))
-        );
-        assert_eq!(
-            code_of(b"a NO [THROTTLED 5] no"),
-            Some(Code::Reason(Reason::Temporary))
-        );
+        assert_eq!(code_of(b"a NO [LIMIT] no"), Some(Code::Reason(Reason::InUse)));
+        assert_eq!(code_of(b"a NO [THROTTLED 5] no"), Some(Code::Reason(Reason::Temporary)));
         assert!(
             matches!(code_of(b"* OK [CAPABILITY IMAP4rev1 SASL-IR] hi"), Some(Code::Capability(all)) if all.is_imap4())
         );
@@ -349,12 +288,7 @@ mod tests {
             (b"* ", Response::Other),
         ];
         for (line, expected) in table {
-            assert_eq!(
-                parse(line).as_ref(),
-                Ok(expected),
-                "{}",
-                line.escape_ascii()
-            );
+            assert_eq!(parse(line).as_ref(), Ok(expected), "{}", line.escape_ascii());
         }
     }
 

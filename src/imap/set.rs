@@ -24,10 +24,7 @@ impl<'a> UidSet<'a> {
 
     /// One UID.
     pub fn one(uid: &'a u32) -> Self {
-        Self {
-            text: uid.to_string(),
-            uids: std::slice::from_ref(uid),
-        }
+        Self { text: uid.to_string(), uids: std::slice::from_ref(uid) }
     }
 
     /// Cuts ascending UIDs into sets of at most [`MAX_SET`] octets each.
@@ -41,11 +38,7 @@ impl<'a> UidSet<'a> {
                     .take_while(|pair| pair[0].checked_add(1) == Some(pair[1]))
                     .count();
                 let last = uids[taken + run - 1];
-                let range = if run == 1 {
-                    first.to_string()
-                } else {
-                    format!("{first}:{last}")
-                };
+                let range = if run == 1 { first.to_string() } else { format!("{first}:{last}") };
                 if text.len() + 1 + range.len() > MAX_SET {
                     break;
                 }

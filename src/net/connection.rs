@@ -1,11 +1,16 @@
 //! A byte stream with two buffers, time limits and counts: one side of a session.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 use zeroize::Zeroize;
 
 use super::transport::Transport;
@@ -13,6 +18,9 @@ use super::transport::Transport;
 /// How much is read at once, in octets. Large enough that a fast upstream is not slowed by calls, small
 /// enough that ten thousand busy sessions fit in memory.
 const READ: usize = 16 * 1024;
+
+/// Longest TLS handshake, on either side. An honest one takes a few round trips.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// From this much output on, a sender should flush before it appends more.
 pub const FLUSH_AT: usize = 16 * 1024;
@@ -125,10 +133,39 @@ impl Connection {
         self.transport.tls_version()
     }
 
-    /// Gives the byte stream up for a TLS handshake; whatever was buffered is dropped with `self`, so that
-    /// nothing said in the clear counts afterwards.
-    pub fn into_transport(self) -> Transport {
-        self.transport
+    /// Does the TLS handshake as the server. All that was received in the clear is dropped, so that nothing
+    /// said before counts afterwards (RFC 2595 §4).
+    pub async fn accept_tls(&mut self, acceptor: &TlsAcceptor) -> io::Result<()> {
+        let handshake = |tcp| async { timeout(HANDSHAKE, acceptor.accept(tcp)).await? };
+        self.replace_transport(handshake)
+            .await
+            .map(|tls| self.transport = Transport::Tls(Box::new(tls.into())))
+    }
+
+    /// Does the TLS handshake as the client.
+    pub async fn connect_tls(
+        &mut self,
+        config: &Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> io::Result<()> {
+        let connector = TlsConnector::from(Arc::clone(config));
+        let handshake = |tcp| async { timeout(HANDSHAKE, connector.connect(name, tcp)).await? };
+        self.replace_transport(handshake)
+            .await
+            .map(|tls| self.transport = Transport::Tls(Box::new(tls.into())))
+    }
+
+    async fn replace_transport<T, F>(&mut self, handshake: impl FnOnce(TcpStream) -> F) -> io::Result<T>
+    where
+        F: Future<Output = io::Result<T>>,
+    {
+        self.input.zeroize();
+        self.input.clear();
+        self.output.clear();
+        match std::mem::replace(&mut self.transport, Transport::ended()) {
+            Transport::Tcp(tcp) => handshake(tcp).await,
+            Transport::Tls(_) | Transport::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     /// Ends the connection so that all that was sent arrives.

@@ -39,9 +39,6 @@ mod tests {
         let mapped: SocketAddr = "[::ffff:192.0.2.7]:110".parse().expect("an address");
         assert_eq!(canonical(mapped).to_string(), "192.0.2.7:110");
         assert_eq!(limit_key(mapped.ip()).to_string(), "192.0.2.7");
-        assert_eq!(
-            limit_key("2001:db8:1:2:3::4".parse().expect("an address")).to_string(),
-            "2001:db8:1:2::"
-        );
+        assert_eq!(limit_key("2001:db8:1:2:3::4".parse().expect("an address")).to_string(), "2001:db8:1:2::");
     }
 }

@@ -11,13 +11,10 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// All certificates of a file, in its order. An error if there is none.
 pub fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let certificates = rustls_pemfile::certs(&mut BufReader::new(File::open(path)?))
-        .collect::<Result<Vec<_>, _>>()?;
+    let certificates =
+        rustls_pemfile::certs(&mut BufReader::new(File::open(path)?)).collect::<Result<Vec<_>, _>>()?;
     if certificates.is_empty() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the file holds no certificate in PEM form",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the file holds no certificate in PEM form"));
     }
     Ok(certificates)
 }
@@ -25,10 +22,7 @@ pub fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
 /// The first private key of a file (PKCS #8, PKCS #1 or SEC 1). An error if there is none.
 pub fn private_key(path: &Path) -> io::Result<PrivateKeyDer<'static>> {
     rustls_pemfile::private_key(&mut BufReader::new(File::open(path)?))?.ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the file holds no private key in PEM form",
-        )
+        io::Error::new(io::ErrorKind::InvalidData, "the file holds no private key in PEM form")
     })
 }
 
@@ -39,8 +33,8 @@ mod tests {
     use super::*;
 
     fn made() -> (String, String) {
-        let made = rcgen::generate_simple_self_signed(["mail.example.net".to_owned()])
-            .expect("a certificate");
+        let made =
+            rcgen::generate_simple_self_signed(["mail.example.net".to_owned()]).expect("a certificate");
         (made.cert.pem(), made.signing_key.serialize_pem())
     }
 
@@ -61,10 +55,8 @@ mod tests {
         ];
         for text in fixtures {
             let file = file(&text);
-            let theirs: Vec<_> = CertificateDer::pem_file_iter(file.path())
-                .expect("a file")
-                .map(Result::unwrap)
-                .collect();
+            let theirs: Vec<_> =
+                CertificateDer::pem_file_iter(file.path()).expect("a file").map(Result::unwrap).collect();
             assert_eq!(certificates(file.path()).expect("certificates"), theirs);
         }
         let file = file(&format!("{certificate}{key}"));

@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tokio_rustls::rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
+use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::crypto::{
     CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
 };
@@ -15,11 +13,11 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{
-    self, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
-    client, server,
+    self, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme, client, server,
 };
 
 use super::pem;
+use crate::config::Verify;
 
 /// Why TLS could not be set up; names the file.
 #[derive(Debug, thiserror::Error)]
@@ -57,17 +55,12 @@ pub struct Certificates(ArcSwap<Vec<Arc<CertifiedKey>>>);
 
 impl Certificates {
     /// Loads pairs of (chain, key) files.
-    pub fn load<'a>(
-        pairs: impl IntoIterator<Item = (&'a Path, &'a Path)>,
-    ) -> Result<Self, TlsError> {
+    pub fn load<'a>(pairs: impl IntoIterator<Item = (&'a Path, &'a Path)>) -> Result<Self, TlsError> {
         Ok(Self(ArcSwap::from_pointee(load_pairs(pairs)?)))
     }
 
     /// Replaces them by these; when one cannot be used, all stay as they were.
-    pub fn reload<'a>(
-        &self,
-        pairs: impl IntoIterator<Item = (&'a Path, &'a Path)>,
-    ) -> Result<(), TlsError> {
+    pub fn reload<'a>(&self, pairs: impl IntoIterator<Item = (&'a Path, &'a Path)>) -> Result<(), TlsError> {
         self.0.store(Arc::new(load_pairs(pairs)?));
         Ok(())
     }
@@ -86,11 +79,7 @@ fn load_pairs<'a>(
         let private = pem::private_key(key).map_err(file(key))?;
         CertifiedKey::from_der(certificates, private, &provider)
             .map(Arc::new)
-            .map_err(|source| TlsError::Pair {
-                chain: chain.to_owned(),
-                key: key.to_owned(),
-                source,
-            })
+            .map_err(|source| TlsError::Pair { chain: chain.to_owned(), key: key.to_owned(), source })
     };
     pairs.into_iter().map(load).collect()
 }
@@ -100,13 +89,8 @@ impl ResolvesServerCert for Certificates {
     /// whose key it can verify. So an RSA and an ECDSA certificate can stand side by side.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let all = self.0.load();
-        let usable = || {
-            all.iter()
-                .filter(|pair| pair.key.choose_scheme(hello.signature_schemes()).is_some())
-        };
-        let name = hello
-            .server_name()
-            .and_then(|name| ServerName::try_from(name).ok());
+        let usable = || all.iter().filter(|pair| pair.key.choose_scheme(hello.signature_schemes()).is_some());
+        let name = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
         let named = |pair: &&Arc<CertifiedKey>| {
             let (Some(name), Some(certificate)) = (&name, pair.cert.first()) else {
                 return false;
@@ -133,23 +117,12 @@ pub fn server(certificates: Arc<Certificates>) -> Result<Arc<ServerConfig>, TlsE
 /// TLS sessions kept for resumption: mail clients poll, and a resumed handshake costs a tenth.
 const SESSIONS: usize = 4_096;
 
-/// How the upstream's certificate is checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verify {
-    /// Chain, name and dates, against the system's roots and `ca_file`.
-    Full,
-    /// Not at all. For a test only; the caller warns.
-    Off,
-}
-
 /// TLS towards the upstream.
 pub fn client(verify: Verify, ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
     let mut config = match verify {
-        Verify::Full => builder
-            .with_root_certificates(roots(ca_file)?)
-            .with_no_client_auth(),
+        Verify::Full => builder.with_root_certificates(roots(ca_file)?).with_no_client_auth(),
         Verify::Off => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(NoVerification(provider())))
@@ -165,10 +138,7 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TlsError> {
     // verified is reported when it is connected to.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = ca_file {
-        let file = |source| TlsError::File {
-            path: path.to_owned(),
-            source,
-        };
+        let file = |source| TlsError::File { path: path.to_owned(), source };
         for certificate in pem::certificates(path).map_err(file)? {
             roots
                 .add(certificate)
@@ -200,12 +170,7 @@ impl ServerCertVerifier for NoVerification {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
+        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -214,12 +179,7 @@ impl ServerCertVerifier for NoVerification {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -83,14 +83,7 @@ const REFUSED: Reply = Reply::err_code(Code::Auth, "The user name or the passwor
 impl Authorization {
     /// Begins. `tls` says whether the connection is encrypted already.
     pub const fn new(rules: Rules, tls: bool) -> Self {
-        Self {
-            rules,
-            tls,
-            user: None,
-            exchange: None,
-            bad_commands: 0,
-            failures: 0,
-        }
+        Self { rules, tls, user: None, exchange: None, bad_commands: 0, failures: 0 }
     }
 
     /// Is STLS possible now?
@@ -153,9 +146,7 @@ impl Authorization {
 
     fn command(&mut self, command: Command<'_>) -> AuthStep {
         match command {
-            Command::User(_) | Command::Pass(_) | Command::Auth(Some(_))
-                if !self.login_possible() =>
-            {
+            Command::User(_) | Command::Pass(_) | Command::Auth(Some(_)) if !self.login_possible() => {
                 const TLS_FIRST: &str = "Passwords are taken only over TLS here: switch your mail program's \
                     POP3 encryption to SSL/TLS or STARTTLS.";
                 AuthStep::Reply(Reply::err_code(Code::SysPerm, TLS_FIRST))
@@ -207,9 +198,7 @@ impl Authorization {
             }
             Progress::Done(credentials) => AuthStep::Login(credentials, method),
             Progress::Cancelled => AuthStep::Reply(Reply::err("The login was cancelled.")),
-            Progress::Malformed => {
-                self.bad("That is not the response that the mechanism asks for.")
-            }
+            Progress::Malformed => self.bad("That is not the response that the mechanism asks for."),
             Progress::Unusable => self.refused(),
         }
     }
@@ -217,9 +206,7 @@ impl Authorization {
     fn bad(&mut self, text: &'static str) -> AuthStep {
         self.bad_commands += 1;
         if self.bad_commands >= MAX_BAD_COMMANDS {
-            return AuthStep::Close(Reply::err(
-                "Too many commands that cannot be carried out: closing.",
-            ));
+            return AuthStep::Close(Reply::err("Too many commands that cannot be carried out: closing."));
         }
         AuthStep::Reply(Reply::err(text))
     }
@@ -230,11 +217,7 @@ mod tests {
     use super::super::command::parse;
     use super::*;
 
-    const RULES: Rules = Rules {
-        stls: true,
-        plaintext: false,
-        login_failures: 3,
-    };
+    const RULES: Rules = Rules { stls: true, plaintext: false, login_failures: 3 };
 
     fn line(auth: &mut Authorization, line: &str) -> AuthStep {
         auth.handle(parse(line.as_bytes()))
@@ -258,13 +241,7 @@ mod tests {
 
     #[test]
     fn a_name_from_before_tls_is_forgotten_and_bad_commands_are_not() {
-        let mut auth = Authorization::new(
-            Rules {
-                plaintext: true,
-                ..RULES
-            },
-            false,
-        );
+        let mut auth = Authorization::new(Rules { plaintext: true, ..RULES }, false);
         line(&mut auth, "USER anna");
         line(&mut auth, "FOO");
         auth.tls_started();
@@ -297,14 +274,8 @@ mod tests {
     fn auth_with_and_without_initial_response() {
         let mut auth = Authorization::new(RULES, true);
         assert!(matches!(line(&mut auth, "AUTH"), AuthStep::Mechanisms));
-        assert!(matches!(
-            line(&mut auth, "AUTH PLAIN AGEAYg=="),
-            AuthStep::Login(_, Method::Plain)
-        ));
-        assert!(matches!(
-            line(&mut auth, "AUTH LOGIN"),
-            AuthStep::Challenge("VXNlcm5hbWU6")
-        ));
+        assert!(matches!(line(&mut auth, "AUTH PLAIN AGEAYg=="), AuthStep::Login(_, Method::Plain)));
+        assert!(matches!(line(&mut auth, "AUTH LOGIN"), AuthStep::Challenge("VXNlcm5hbWU6")));
         assert!(auth.in_exchange());
         assert!(is_err(&auth.respond(b"*")));
         assert!(!auth.in_exchange());
@@ -313,28 +284,14 @@ mod tests {
 
     #[test]
     fn nothing_of_a_mailbox_is_reachable_before_login() {
-        for command in [
-            "STAT", "LIST", "UIDL", "RETR 1", "DELE 1", "TOP 1 1", "RSET", "NOOP",
-        ] {
-            assert!(
-                is_err(&line(&mut Authorization::new(RULES, true), command)),
-                "{command}"
-            );
+        for command in ["STAT", "LIST", "UIDL", "RETR 1", "DELE 1", "TOP 1 1", "RSET", "NOOP"] {
+            assert!(is_err(&line(&mut Authorization::new(RULES, true), command)), "{command}");
         }
     }
 
     #[test]
     fn stls_once_and_only_where_it_is_offered() {
         assert!(is_err(&line(&mut Authorization::new(RULES, true), "STLS")));
-        assert!(is_err(&line(
-            &mut Authorization::new(
-                Rules {
-                    stls: false,
-                    ..RULES
-                },
-                false
-            ),
-            "STLS"
-        )));
+        assert!(is_err(&line(&mut Authorization::new(Rules { stls: false, ..RULES }, false), "STLS")));
     }
 }

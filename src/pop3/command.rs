@@ -119,17 +119,14 @@ pub fn label(command: &Command<'_>) -> &'static str {
 
 /// Every label that [`label`] gives.
 pub const LABELS: [&str; 16] = [
-    "USER", "PASS", "AUTH", "STLS", "CAPA", "QUIT", "NOOP", "RSET", "STAT", "LIST", "UIDL", "RETR",
-    "DELE", "TOP", "UTF8", "LANG",
+    "USER", "PASS", "AUTH", "STLS", "CAPA", "QUIT", "NOOP", "RSET", "STAT", "LIST", "UIDL", "RETR", "DELE",
+    "TOP", "UTF8", "LANG",
 ];
 
 fn keyword(line: &[u8]) -> IResult<&[u8], &[u8]> {
     terminated(
         take_while1(|octet: u8| octet.is_ascii_alphanumeric()),
-        alt((
-            nom::combinator::peek(char(' ')).map(|_| ()),
-            nom::combinator::eof.map(|_| ()),
-        )),
+        alt((nom::combinator::peek(char(' ')).map(|_| ()), nom::combinator::eof.map(|_| ()))),
     )
     .parse(line)
 }
@@ -152,11 +149,8 @@ fn name(arguments: &[u8]) -> Result<&[u8], CommandError> {
 
 /// `SP string`: everything behind one space. An empty password is the caller's to refuse.
 fn password(arguments: &[u8]) -> Result<&[u8], CommandError> {
-    let parsed: IResult<&[u8], &[u8]> =
-        alt((preceded(char(' '), rest), success(&b""[..]))).parse(arguments);
-    parsed
-        .map(|(_, password)| password)
-        .map_err(|_| CommandError::Syntax)
+    let parsed: IResult<&[u8], &[u8]> = alt((preceded(char(' '), rest), success(&b""[..]))).parse(arguments);
+    parsed.map(|(_, password)| password).map_err(|_| CommandError::Syntax)
 }
 
 type AuthArguments<'a> = Option<(&'a [u8], Option<&'a [u8]>)>;
@@ -182,16 +176,14 @@ fn msg(arguments: &[u8]) -> Result<MsgNum, CommandError> {
     if arguments.trim_ascii().is_empty() {
         return Err(CommandError::Syntax);
     }
-    let (_, word) = all_consuming(terminated(word, space0))
-        .parse(arguments)
-        .map_err(|_| CommandError::Number)?;
+    let (_, word) =
+        all_consuming(terminated(word, space0)).parse(arguments).map_err(|_| CommandError::Number)?;
     msg_num(word)
 }
 
 fn top(arguments: &[u8]) -> Result<(MsgNum, u64), CommandError> {
-    let (_, (msg, lines)) = all_consuming(terminated((word, word), space0))
-        .parse(arguments)
-        .map_err(|_| CommandError::Syntax)?;
+    let (_, (msg, lines)) =
+        all_consuming(terminated((word, word), space0)).parse(arguments).map_err(|_| CommandError::Syntax)?;
     Ok((msg_num(msg)?, number(lines)?))
 }
 
@@ -200,26 +192,18 @@ fn word(input: &[u8]) -> IResult<&[u8], &[u8]> {
 }
 
 fn msg_num(word: &[u8]) -> Result<MsgNum, CommandError> {
-    u32::try_from(number(word)?)
-        .ok()
-        .and_then(MsgNum::new)
-        .ok_or(CommandError::Number)
+    u32::try_from(number(word)?).ok().and_then(MsgNum::new).ok_or(CommandError::Number)
 }
 
 /// Digits only: no sign, no overflow, nothing behind them.
 fn number(word: &[u8]) -> Result<u64, CommandError> {
-    let digits = map(
-        take_while(|octet: u8| octet.is_ascii_digit()),
-        |digits: &[u8]| {
-            // Longer than any u64 even with leading zeros is refused before it is converted.
-            if digits.is_empty() || digits.len() > 20 {
-                return None;
-            }
-            digits.iter().try_fold(0_u64, |sum, digit| {
-                sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-            })
-        },
-    );
+    let digits = map(take_while(|octet: u8| octet.is_ascii_digit()), |digits: &[u8]| {
+        // Longer than any u64 even with leading zeros is refused before it is converted.
+        if digits.is_empty() || digits.len() > 20 {
+            return None;
+        }
+        digits.iter().try_fold(0_u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
+    });
     let (_, number) = all_consuming::<_, nom::error::Error<&[u8]>, _>(digits)
         .parse(word)
         .map_err(|_| CommandError::Number)?;
@@ -247,10 +231,7 @@ mod tests {
             (b"PASS", C::Pass(b"")),
             (b"AUTH", C::Auth(None)),
             (b"AUTH PLAIN", C::Auth(Some((b"PLAIN", None)))),
-            (
-                b"AUTH PLAIN AGEAYg==",
-                C::Auth(Some((b"PLAIN", Some(b"AGEAYg==")))),
-            ),
+            (b"AUTH PLAIN AGEAYg==", C::Auth(Some((b"PLAIN", Some(b"AGEAYg=="))))),
             (b"CAPA", C::Capa),
             (b"stls", C::Stls),
             (b"QUIT ", C::Quit),
@@ -265,12 +246,7 @@ mod tests {
             (b"LANG en", C::Lang),
         ];
         for (line, expected) in table {
-            assert_eq!(
-                parse(line).as_ref(),
-                Ok(expected),
-                "{}",
-                line.escape_ascii()
-            );
+            assert_eq!(parse(line).as_ref(), Ok(expected), "{}", line.escape_ascii());
         }
     }
 
@@ -328,9 +304,7 @@ mod tests {
     fn every_verb_gives_the_label_that_is_its_name() {
         for verb in LABELS {
             let lines = [verb.to_owned(), format!("{verb} 1"), format!("{verb} 1 1")];
-            let command = lines
-                .iter()
-                .find_map(|line| parse(line.as_bytes()).ok().map(|c| label(&c)));
+            let command = lines.iter().find_map(|line| parse(line.as_bytes()).ok().map(|c| label(&c)));
             assert_eq!(command, Some(verb));
         }
     }

@@ -46,20 +46,12 @@ enum Cut {
 impl DotWriter {
     /// For RETR: the whole message.
     pub const fn whole() -> Self {
-        Self {
-            so_far: SoFar::Start,
-            cut: Cut::Never,
-            mended: false,
-        }
+        Self { so_far: SoFar::Start, cut: Cut::Never, mended: false }
     }
 
     /// For TOP: the header, the blank line and `lines` lines of the body (RFC 1939 §7).
     pub const fn top(lines: u64) -> Self {
-        Self {
-            so_far: SoFar::Start,
-            cut: Cut::Header(lines),
-            mended: false,
-        }
+        Self { so_far: SoFar::Start, cut: Cut::Header(lines), mended: false }
     }
 
     /// Is everything written that was asked for, so that the rest of the message is not needed?
@@ -195,20 +187,10 @@ mod tests {
             (u64::MAX, b"A: b\r\nC: d\r\n\r\n1\r\n..2\r\n\r\n4\r\n.\r\n"),
         ];
         for (lines, expected) in table {
-            assert_eq!(
-                write(DotWriter::top(*lines), &[message]),
-                *expected,
-                "{lines} lines"
-            );
+            assert_eq!(write(DotWriter::top(*lines), &[message]), *expected, "{lines} lines");
         }
-        assert_eq!(
-            write(DotWriter::top(1), &[b"no header's end"]),
-            b"no header's end\r\n.\r\n"
-        );
-        assert_eq!(
-            write(DotWriter::top(0), &[b"A: b\n\nbody\n"]),
-            b"A: b\r\n\r\n.\r\n"
-        );
+        assert_eq!(write(DotWriter::top(1), &[b"no header's end"]), b"no header's end\r\n.\r\n");
+        assert_eq!(write(DotWriter::top(0), &[b"A: b\n\nbody\n"]), b"A: b\r\n\r\n.\r\n");
     }
 
     #[test]
@@ -230,8 +212,7 @@ mod tests {
         let mut message = Vec::new();
         let mut rest = body;
         loop {
-            let end = memchr::memmem::find(rest, if lf { b"\n" } else { b"\r\n" })?
-                + if lf { 1 } else { 2 };
+            let end = memchr::memmem::find(rest, if lf { b"\n" } else { b"\r\n" })? + if lf { 1 } else { 2 };
             let (line, tail) = rest.split_at(end);
             if line == END {
                 return tail.is_empty().then_some(message);

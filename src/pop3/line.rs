@@ -43,26 +43,13 @@ pub enum Split {
 pub fn split(buffer: &[u8], limit: usize) -> Split {
     match memchr(b'\n', &buffer[..buffer.len().min(limit)]) {
         Some(end) => {
-            let line = if end > 0 && buffer[end - 1] == b'\r' {
-                end - 1
-            } else {
-                end
-            };
-            Split::Line {
-                line,
-                used: end + 1,
-            }
+            let line = if end > 0 && buffer[end - 1] == b'\r' { end - 1 } else { end };
+            Split::Line { line, used: end + 1 }
         }
         None if buffer.len() < limit => Split::Partial,
         None => match memchr(b'\n', buffer) {
-            Some(end) => Split::TooLong {
-                used: end + 1,
-                ended: true,
-            },
-            None => Split::TooLong {
-                used: buffer.len(),
-                ended: false,
-            },
+            Some(end) => Split::TooLong { used: end + 1, ended: true },
+            None => Split::TooLong { used: buffer.len(), ended: false },
         },
     }
 }
@@ -99,28 +86,10 @@ mod tests {
     fn the_limit_counts_the_line_end() {
         let mut line = vec![b'x'; 510];
         line.extend(b"\r\n");
-        assert_eq!(
-            split(&line, 512),
-            Split::Line {
-                line: 510,
-                used: 512
-            }
-        );
+        assert_eq!(split(&line, 512), Split::Line { line: 510, used: 512 });
         line.insert(0, b'x');
-        assert_eq!(
-            split(&line, 512),
-            Split::TooLong {
-                used: 513,
-                ended: true
-            }
-        );
-        assert_eq!(
-            split(&line[..512], 512),
-            Split::TooLong {
-                used: 512,
-                ended: false
-            }
-        );
+        assert_eq!(split(&line, 512), Split::TooLong { used: 513, ended: true });
+        assert_eq!(split(&line[..512], 512), Split::TooLong { used: 512, ended: false });
     }
 
     #[test]

@@ -66,30 +66,20 @@ impl Message {
 #[derive(Debug, Default)]
 pub struct Maildrop {
     rows: Vec<Row>,
+    marked: usize,
 }
 
 impl Maildrop {
     /// The list of these messages (id, octets), numbered from 1 in this order.
     pub fn new(messages: impl IntoIterator<Item = (u32, u64)>) -> Self {
-        let row = |(id, octets)| Row {
-            octets,
-            id,
-            deleted: false,
-            delivered: false,
-        };
-        Self {
-            rows: messages.into_iter().map(row).collect(),
-        }
+        let row = |(id, octets)| Row { octets, id, deleted: false, delivered: false };
+        Self { rows: messages.into_iter().map(row).collect(), marked: 0 }
     }
 
     /// The message with this number, unless there is none or it is marked as deleted.
     pub fn message(&self, number: MsgNum) -> Option<Message> {
         let row = self.rows.get(number.index()?)?;
-        (!row.deleted).then_some(Message {
-            number,
-            id: row.id,
-            octets: row.octets,
-        })
+        (!row.deleted).then_some(Message { number, id: row.id, octets: row.octets })
     }
 
     /// All messages that are not marked as deleted, in order (RFC 1939 §5, LIST).
@@ -98,18 +88,12 @@ impl Maildrop {
             .map_while(MsgNum::new)
             .zip(&self.rows)
             .filter(|(_, row)| !row.deleted)
-            .map(|(number, row)| Message {
-                number,
-                id: row.id,
-                octets: row.octets,
-            })
+            .map(|(number, row)| Message { number, id: row.id, octets: row.octets })
     }
 
     /// How many messages are not marked as deleted, and their octets together (STAT).
     pub fn stat(&self) -> (usize, u64) {
-        self.messages().fold((0, 0), |(count, sum), message| {
-            (count + 1, sum + message.octets)
-        })
+        self.messages().fold((0, 0), |(count, sum), message| (count + 1, sum + message.octets))
     }
 
     /// How many messages there are, marked or not.
@@ -124,7 +108,9 @@ impl Maildrop {
 
     /// Marks a message as deleted.
     pub fn mark_deleted(&mut self, message: &Message) {
-        self.mark(message, |row| row.deleted = true);
+        let mut newly = false;
+        self.mark(message, |row| newly = !std::mem::replace(&mut row.deleted, true));
+        self.marked += usize::from(newly);
     }
 
     /// Remembers that the client has received the whole message.
@@ -132,10 +118,15 @@ impl Maildrop {
         self.mark(message, |row| row.delivered = true);
     }
 
-    /// Takes every deletion mark off again and says how many there were (RSET).
-    pub fn unmark_all(&mut self) -> usize {
-        let marked = self.rows.iter_mut().filter(|row| row.deleted);
-        marked.map(|row| row.deleted = false).count()
+    /// Takes every deletion mark off again (RSET).
+    pub fn unmark_all(&mut self) {
+        self.rows.iter_mut().for_each(|row| row.deleted = false);
+        self.marked = 0;
+    }
+
+    /// How many messages are marked as deleted.
+    pub const fn marked(&self) -> usize {
+        self.marked
     }
 
     /// The ids marked as deleted, in order.
@@ -145,18 +136,11 @@ impl Maildrop {
 
     /// The ids that were delivered whole and are not marked as deleted, in order.
     pub fn delivered(&self) -> impl Iterator<Item = u32> {
-        self.rows
-            .iter()
-            .filter(|row| row.delivered && !row.deleted)
-            .map(|row| row.id)
+        self.rows.iter().filter(|row| row.delivered && !row.deleted).map(|row| row.id)
     }
 
     fn mark(&mut self, message: &Message, set: impl FnOnce(&mut Row)) {
-        if let Some(row) = message
-            .number
-            .index()
-            .and_then(|index| self.rows.get_mut(index))
-        {
+        if let Some(row) = message.number.index().and_then(|index| self.rows.get_mut(index)) {
             set(row);
         }
     }
@@ -197,24 +181,22 @@ mod tests {
         let first = maildrop.message(n(1)).expect("there");
         maildrop.mark_deleted(&first);
         assert_eq!(
-            maildrop
-                .messages()
-                .map(|m| (m.number(), m.id()))
-                .collect::<Vec<_>>(),
+            maildrop.messages().map(|m| (m.number(), m.id())).collect::<Vec<_>>(),
             [(n(2), 12), (n(3), 15)]
         );
         assert_eq!(maildrop.stat(), (2, 500));
-        assert_eq!(maildrop.unmark_all(), 1);
+        assert_eq!(maildrop.marked(), 1);
+        maildrop.mark_deleted(&first);
+        assert_eq!(maildrop.marked(), 1);
+        maildrop.unmark_all();
+        assert_eq!(maildrop.marked(), 0);
         assert_eq!(maildrop.stat(), (3, 600));
     }
 
     #[test]
     fn delivered_and_deleted_are_kept_apart() {
         let mut maildrop = three();
-        for message in [maildrop.message(n(1)), maildrop.message(n(3))]
-            .into_iter()
-            .flatten()
-        {
+        for message in [maildrop.message(n(1)), maildrop.message(n(3))].into_iter().flatten() {
             maildrop.mark_delivered(&message);
         }
         let third = maildrop.message(n(3)).expect("there");

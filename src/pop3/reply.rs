@@ -43,29 +43,17 @@ pub struct Reply {
 impl Reply {
     /// `+OK text`
     pub fn ok(text: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            ok: true,
-            code: None,
-            text: text.into(),
-        }
+        Self { ok: true, code: None, text: text.into() }
     }
 
     /// `-ERR text`
     pub const fn err(text: &'static str) -> Self {
-        Self {
-            ok: false,
-            code: None,
-            text: Cow::Borrowed(text),
-        }
+        Self { ok: false, code: None, text: Cow::Borrowed(text) }
     }
 
     /// `-ERR [code] text`
     pub const fn err_code(code: Code, text: &'static str) -> Self {
-        Self {
-            ok: false,
-            code: Some(code),
-            text: Cow::Borrowed(text),
-        }
+        Self { ok: false, code: Some(code), text: Cow::Borrowed(text) }
     }
 
     /// Does it begin with `+OK`?
@@ -84,11 +72,7 @@ impl Reply {
         out.extend_from_slice(self.code.map_or("", Code::as_str).as_bytes());
         let room = MAX_REPLY - 2 - (out.len() - start);
         let ascii = |c: char| {
-            if matches!(c, ' '..='~') {
-                c as u8
-            } else {
-                b'?'
-            }
+            if matches!(c, ' '..='~') { c as u8 } else { b'?' }
         };
         out.extend(self.text.chars().map(ascii).take(room));
         out.extend_from_slice(b"\r\n");
@@ -113,14 +97,8 @@ mod tests {
         assert_eq!(encoded(&Reply::ok("")), "+OK\r\n");
         assert_eq!(encoded(&Reply::ok("2 320")), "+OK 2 320\r\n");
         assert_eq!(encoded(&Reply::err("No.")), "-ERR No.\r\n");
-        assert_eq!(
-            encoded(&Reply::err_code(Code::SysTemp, "Later.")),
-            "-ERR [SYS/TEMP] Later.\r\n"
-        );
-        assert_eq!(
-            encoded(&Reply::err_code(Code::InUse, "")),
-            "-ERR [IN-USE] \r\n"
-        );
+        assert_eq!(encoded(&Reply::err_code(Code::SysTemp, "Later.")), "-ERR [SYS/TEMP] Later.\r\n");
+        assert_eq!(encoded(&Reply::err_code(Code::InUse, "")), "-ERR [IN-USE] \r\n");
     }
 
     #[test]

@@ -25,14 +25,10 @@ impl Credentials {
     /// because some directories take it for an anonymous login and say yes.
     pub fn new(user: &[u8], password: &[u8]) -> Option<Self> {
         let clean = |part: &[u8], max| {
-            !part.is_empty()
-                && part.len() <= max
-                && memchr::memchr3(0, b'\r', b'\n', part).is_none()
+            !part.is_empty() && part.len() <= max && memchr::memchr3(0, b'\r', b'\n', part).is_none()
         };
-        (clean(user, MAX_USER) && clean(password, MAX_PASSWORD)).then(|| Self {
-            user: user.to_vec(),
-            password: Zeroizing::new(password.to_vec()),
-        })
+        (clean(user, MAX_USER) && clean(password, MAX_PASSWORD))
+            .then(|| Self { user: user.to_vec(), password: Zeroizing::new(password.to_vec()) })
     }
 
     /// The name as the client gave it.
@@ -48,11 +44,7 @@ impl Credentials {
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Credentials {{ user: \"{}\", password: *** }}",
-            self.user.escape_ascii()
-        )
+        write!(f, "Credentials {{ user: \"{}\", password: *** }}", self.user.escape_ascii())
     }
 }
 
@@ -134,9 +126,7 @@ impl Exchange {
         match self.0 {
             Awaiting::Plain => plain(&decoded),
             Awaiting::LoginUser => {
-                let awaiting = Awaiting::LoginPassword {
-                    user: decoded.to_vec(),
-                };
+                let awaiting = Awaiting::LoginPassword { user: decoded.to_vec() };
                 Progress::Challenge(Self(awaiting), "UGFzc3dvcmQ6") // "Password:"
             }
             Awaiting::LoginPassword { user } => done(&user, &decoded),
@@ -186,10 +176,7 @@ mod tests {
         let message = STANDARD.encode(b"\0anna\0p w");
         let direct = Exchange::start(Mechanism::Plain, Some(message.as_bytes()));
         assert_eq!(pair(&direct), Some((&b"anna"[..], &b"p w"[..])));
-        assert_eq!(
-            pair(&finish(Mechanism::Plain, &[message.as_bytes()])),
-            pair(&direct)
-        );
+        assert_eq!(pair(&finish(Mechanism::Plain, &[message.as_bytes()])), pair(&direct));
     }
 
     #[test]
@@ -197,67 +184,37 @@ mod tests {
         let own = STANDARD.encode(b"anna\0anna\0x");
         assert!(pair(&finish(Mechanism::Plain, &[own.as_bytes()])).is_some());
         let other = STANDARD.encode(b"boss\0anna\0x");
-        assert!(matches!(
-            finish(Mechanism::Plain, &[other.as_bytes()]),
-            Progress::Unusable
-        ));
+        assert!(matches!(finish(Mechanism::Plain, &[other.as_bytes()]), Progress::Unusable));
     }
 
     #[test]
     fn login_asks_twice() {
-        assert_eq!(
-            pair(&finish(Mechanism::Login, &[b"YW5uYQ==", b"eA=="])),
-            Some((&b"anna"[..], &b"x"[..]))
-        );
-        assert!(matches!(
-            finish(Mechanism::Login, &[b"YW5uYQ==", b"*"]),
-            Progress::Cancelled
-        ));
-        assert!(matches!(
-            finish(Mechanism::Login, &[b"YW5uYQ==", b""]),
-            Progress::Unusable
-        ));
+        assert_eq!(pair(&finish(Mechanism::Login, &[b"YW5uYQ==", b"eA=="])), Some((&b"anna"[..], &b"x"[..])));
+        assert!(matches!(finish(Mechanism::Login, &[b"YW5uYQ==", b"*"]), Progress::Cancelled));
+        assert!(matches!(finish(Mechanism::Login, &[b"YW5uYQ==", b""]), Progress::Unusable));
     }
 
     #[test]
     fn nothing_that_could_inject_gets_through() {
-        for message in [
-            &b"\0anna\r\nX LOGIN a b\0pw"[..],
-            b"\0anna\0p\nw",
-            b"\0anna\0p\0w",
-            b"\0anna\0",
-            b"\0\0pw",
-        ] {
+        for message in
+            [&b"\0anna\r\nX LOGIN a b\0pw"[..], b"\0anna\0p\nw", b"\0anna\0p\0w", b"\0anna\0", b"\0\0pw"]
+        {
             let line = STANDARD.encode(message);
             let progress = finish(Mechanism::Plain, &[line.as_bytes()]);
-            assert!(
-                matches!(progress, Progress::Unusable),
-                "{}",
-                message.escape_ascii()
-            );
+            assert!(matches!(progress, Progress::Unusable), "{}", message.escape_ascii());
         }
     }
 
     #[test]
     fn what_is_not_base64_is_malformed() {
-        for line in [
-            &b"AA=A"[..],
-            b"A",
-            b"A A=",
-            b"\xc4\x81",
-            b"YW5uYQ",
-            b"YW5uYQ==",
-        ] {
+        for line in [&b"AA=A"[..], b"A", b"A A=", b"\xc4\x81", b"YW5uYQ", b"YW5uYQ=="] {
             assert!(
                 matches!(finish(Mechanism::Plain, &[line]), Progress::Malformed),
                 "{}",
                 line.escape_ascii()
             );
         }
-        assert!(matches!(
-            Exchange::start(Mechanism::Plain, Some(b"=")),
-            Progress::Malformed
-        ));
+        assert!(matches!(Exchange::start(Mechanism::Plain, Some(b"=")), Progress::Malformed));
     }
 
     #[test]

@@ -80,11 +80,7 @@ pub struct Transaction {
 impl Transaction {
     /// Begins with this maildrop. `dele` says whether the mail store can keep a deletion mark.
     pub const fn new(maildrop: Maildrop, dele: bool) -> Self {
-        Self {
-            maildrop,
-            dele,
-            bad_commands: 0,
-        }
+        Self { maildrop, dele, bad_commands: 0 }
     }
 
     /// The maildrop as it stands.
@@ -122,10 +118,7 @@ impl Transaction {
 
     /// Ends the state with what UPDATE has to do.
     pub fn quit(self, _proof: QuitRead) -> QuitPlan {
-        QuitPlan {
-            hide: self.maildrop.deleted().collect(),
-            seen: self.maildrop.delivered().collect(),
-        }
+        QuitPlan { hide: self.maildrop.deleted().collect(), seen: self.maildrop.delivered().collect() }
     }
 
     fn command(&mut self, command: Command<'_>) -> Step {
@@ -138,12 +131,10 @@ impl Transaction {
             Command::Uidl(None) => Step::Uidl,
             Command::List(Some(number)) => self.with(number, |_, message| Step::ListOne(message)),
             Command::Uidl(Some(number)) => self.with(number, |_, message| Step::UidlOne(message)),
-            Command::Retr(number) => {
-                self.with(number, |_, message| Step::Send(message, Portion::Whole))
+            Command::Retr(number) => self.with(number, |_, message| Step::Send(message, Portion::Whole)),
+            Command::Top(number, lines) => {
+                self.with(number, |_, message| Step::Send(message, Portion::Top(lines)))
             }
-            Command::Top(number, lines) => self.with(number, |_, message| {
-                Step::Send(message, Portion::Top(lines))
-            }),
             Command::Dele(number) => self.with(number, Self::dele),
             Command::Noop => Step::Reply(Reply::ok("")),
             Command::Rset => {
@@ -154,17 +145,14 @@ impl Transaction {
             Command::Quit => Step::Quit(QuitRead(())),
             // RFC 6856 §2 allows UTF8 only before login; both are answered so that no client gives up.
             Command::Utf8 | Command::Lang => Step::Reply(Reply::err("Not supported here.")),
-            Command::User(_) | Command::Pass(_) | Command::Auth(_) => {
-                self.bad("You are logged in already.")
-            }
+            Command::User(_) | Command::Pass(_) | Command::Auth(_) => self.bad("You are logged in already."),
             Command::Stls => self.bad("STLS is possible only before login."),
         }
     }
 
     fn dele(&mut self, message: Message) -> Step {
         if !self.dele {
-            const NO_MARKS: &str =
-                "This mailbox cannot keep deletion marks, so nothing was deleted.";
+            const NO_MARKS: &str = "This mailbox cannot keep deletion marks, so nothing was deleted.";
             return Step::Reply(Reply::err_code(Code::SysPerm, NO_MARKS));
         }
         self.maildrop.mark_deleted(&message);
@@ -181,9 +169,7 @@ impl Transaction {
     fn bad(&mut self, text: &'static str) -> Step {
         self.bad_commands += 1;
         if self.bad_commands >= MAX_BAD_COMMANDS {
-            return Step::Close(Reply::err(
-                "Too many commands that cannot be carried out: closing.",
-            ));
+            return Step::Close(Reply::err("Too many commands that cannot be carried out: closing."));
         }
         Step::Reply(Reply::err(text))
     }
@@ -220,34 +206,20 @@ mod tests {
     fn a_deleted_message_is_out_of_reach() {
         let mut tx = three();
         line(&mut tx, "DELE 2");
-        for command in [
-            "LIST 2", "UIDL 2", "RETR 2", "TOP 2 1", "DELE 2", "RETR 4", "RETR 0",
-        ] {
+        for command in ["LIST 2", "UIDL 2", "RETR 2", "TOP 2 1", "DELE 2", "RETR 4", "RETR 0"] {
             assert!(is_err(&line(&mut tx, command)), "{command}");
         }
-        assert!(
-            matches!(line(&mut tx, "RETR 3"), Step::Send(message, Portion::Whole) if message.id() == 15)
-        );
+        assert!(matches!(line(&mut tx, "RETR 3"), Step::Send(message, Portion::Whole) if message.id() == 15));
     }
 
     #[test]
     fn quit_carries_marks_and_deliveries() {
         let mut tx = three();
-        let Step::Send(first, _) = line(&mut tx, "RETR 1") else {
-            panic!("RETR 1 is possible")
-        };
+        let Step::Send(first, _) = line(&mut tx, "RETR 1") else { panic!("RETR 1 is possible") };
         tx.delivered(&first);
         line(&mut tx, "DELE 3");
-        let Step::Quit(proof) = line(&mut tx, "QUIT") else {
-            panic!("QUIT is always possible")
-        };
-        assert_eq!(
-            tx.quit(proof),
-            QuitPlan {
-                hide: vec![15],
-                seen: vec![11]
-            }
-        );
+        let Step::Quit(proof) = line(&mut tx, "QUIT") else { panic!("QUIT is always possible") };
+        assert_eq!(tx.quit(proof), QuitPlan { hide: vec![15], seen: vec![11] });
     }
 
     #[test]

@@ -1,0 +1,220 @@
+//! Reading the configuration, so that whoever got it wrong is told the file, the line, the key and what
+//! was expected.
+
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+
+use super::{Config, check};
+
+/// The prefix of environment variables; `__` stands between section and key.
+const PREFIX: &str = "LASTPOP_";
+
+/// Names the place and what is wrong there.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {message}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        message: String,
+    },
+    /// Something in the file cannot be used.
+    #[error("{}:{line}: {key}{message}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// The key with `: ` behind it, or nothing.
+        key: String,
+        /// What is wrong, and what was expected.
+        message: String,
+    },
+    /// A value from the environment cannot be used.
+    #[error("environment variable {variable}: {message}")]
+    Environment {
+        /// The variable.
+        variable: String,
+        /// What is wrong, and what was expected.
+        message: String,
+    },
+    /// Two keys contradict each other, or one is missing.
+    #[error("{}: {message}", path.display())]
+    Contradiction {
+        /// The file.
+        path: PathBuf,
+        /// Which, and what to do.
+        message: String,
+    },
+}
+
+/// Reads `path` and the environment. The file is read alone first: the TOML reader knows lines, figment
+/// knows where among file and environment a value came from.
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    let unreadable = |error: std::io::Error| ConfigError::Unreadable {
+        path: path.to_owned(),
+        message: format!("cannot be read: {error}"),
+    };
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    if let Err(error) = toml::from_str::<Config>(&text) {
+        return Err(in_file(path, &text, &error));
+    }
+    let environment = Env::prefixed(PREFIX).ignore(&["config"]).split("__");
+    let config: Config = Figment::new()
+        .merge(Toml::string(&text))
+        .merge(environment)
+        .extract()
+        .map_err(|error| in_environment(&error))?;
+    let contradiction = |message| ConfigError::Contradiction { path: path.to_owned(), message };
+    check::check(&config).map_err(contradiction)?;
+    Ok(config)
+}
+
+fn in_file(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let start = error.span().map_or(0, |span| span.start.min(text.len()));
+    let before = &text[..start];
+    ConfigError::File {
+        path: path.to_owned(),
+        line: before.matches('\n').count() + 1,
+        key: key_at(text, start),
+        message: error.message().replace('\n', " "),
+    }
+}
+
+/// The key on the line of the octet at `at`, behind the name of the table that it stands in.
+fn key_at(text: &str, at: usize) -> String {
+    let line_start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text[line_start..].lines().next().unwrap_or_default();
+    let name = |line: &str| {
+        line.trim()
+            .strip_prefix('[')
+            .map(|rest| rest.split(']').next().unwrap_or(rest).trim_matches('[').to_owned())
+    };
+    let table = text[..line_start].lines().rev().find_map(name);
+    match (name(line), line.split_once('='), table) {
+        (Some(table), _, _) => format!("[{table}]: "),
+        (None, Some((key, _)), Some(table)) => format!("{table}.{}: ", key.trim()),
+        (None, Some((key, _)), None) => format!("{}: ", key.trim()),
+        (None, None, _) => String::new(),
+    }
+}
+
+fn in_environment(error: &figment::Error) -> ConfigError {
+    let key = error.path.join("__");
+    let unknown = match &error.kind {
+        figment::error::Kind::UnknownField(field, _) => Some(field.clone()),
+        _ => None,
+    };
+    let name = unknown
+        .filter(|field| !key.ends_with(field.as_str()))
+        .map_or_else(|| key.clone(), |field| if key.is_empty() { field } else { format!("{key}__{field}") });
+    ConfigError::Environment {
+        variable: format!("{PREFIX}{}", name.to_uppercase()),
+        message: error.kind.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "[[listen]]\naddress = \"127.0.0.1:110\"\ntls = \"none\"\n[login]\nplaintext = \"always\"\n\
+        [upstream]\naddress = \"imap.example.net:993\"\n";
+
+    fn loaded(text: &str) -> Result<Config, ConfigError> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("lastpop.toml");
+        std::fs::write(&path, text).expect("written");
+        load(&path)
+    }
+
+    fn message(text: &str) -> String {
+        let error = loaded(text).expect_err(text).to_string();
+        error.rsplit_once("lastpop.toml").map(|(_, rest)| rest.to_owned()).unwrap_or(error)
+    }
+
+    #[test]
+    fn what_is_not_set_has_its_default() {
+        let config = loaded(GOOD).expect("a good file");
+        assert_eq!(config.limits, super::super::Limits::default());
+        assert_eq!(config.maildrop.hide_keyword.as_str(), "$POP3Deleted");
+        assert_eq!(config.upstream.address[0].to_string(), "imap.example.net:993");
+    }
+
+    #[test]
+    fn mistakes_name_line_key_and_what_was_expected() {
+        let table = [
+            (
+                "[limits]\nsesions = 5\n",
+                ":9: limits.sesions: unknown field `sesions`, expected one of `sessions`",
+            ),
+            ("[limit]\n", ":8: [limit]: unknown field `limit`, expected one of `listen`"),
+            (
+                "[limits]\nsessions = \"many\"\n",
+                ":9: limits.sessions: invalid type: string \"many\", expected u32",
+            ),
+            (
+                "[limits]\nsessions = 0\n",
+                ":9: limits.sessions: invalid value: integer `0`, expected a number from 1 on",
+            ),
+            ("[limits]\nsessions_per_user = 0\n", "expected a number from 1 on, or \"off\""),
+            ("[limits]\ndrain_timeout = \"30\"\n", "expected a duration with a unit"),
+            ("[limits]\ndrain_timeout = 30\n", ":9: limits.drain_timeout: expected a duration with a unit"),
+            ("[limits]\ndrain_timeout = \"-5s\"\n", "expected a duration with a unit"),
+            (
+                "[maildrop]\nseen = \"always\"\n",
+                ":9: maildrop.seen: unknown variant `always`, expected one of `retr`, `dele`, `never`",
+            ),
+            ("[maildrop]\nhide_keyword = \"\\\\Deleted\"\n", "expected an IMAP keyword"),
+            ("[maildrop]\nuidl = \"dovcot\"\n", ":9: maildrop.uidl: `dovcot` is neither a known recipe"),
+            ("[limits]\nidle_timeout = \"5m\"\n", ": limits.idle_timeout is under 10m"),
+            ("[[listen]]\naddress = \"127.0.0.1:995\"\ntls = \"implicit\"\n", "tls.certificates is empty"),
+            ("[limits\n", ":8: "),
+        ];
+        for (mistake, expected) in table {
+            let message = message(&format!("{GOOD}{mistake}"));
+            assert!(message.contains(expected), "{mistake:?} gives {message:?}");
+        }
+        assert!(message("").contains("there is no [[listen]]"));
+        assert!(
+            message(&GOOD.replace("imap.example.net:993", "imap.example.net"))
+                .contains(":7: upstream.address: invalid value")
+        );
+        assert!(message(&GOOD.replace("always", "tls-only")).contains("nobody could log in there"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there() {
+        let error = load(Path::new("/nonexistent/lastpop.toml")).expect_err("no file").to_string();
+        assert!(error.starts_with("/nonexistent/lastpop.toml: cannot be read: "), "{error}");
+    }
+
+    #[test]
+    #[allow(clippy::result_large_err, reason = "the closure's type is figment's")]
+    fn the_environment_overrides_the_file_and_its_mistakes_name_the_variable() {
+        figment::Jail::expect_with(|jail| {
+            jail.create_file("lastpop.toml", GOOD)?;
+            let load = || load(Path::new("lastpop.toml"));
+            jail.set_env("LASTPOP_UPSTREAM__ADDRESS", "other.example.net:143");
+            jail.set_env("LASTPOP_LIMITS__CONNECTIONS_PER_ADDRESS", "off");
+            jail.set_env("LASTPOP_CONFIG", "lastpop.toml");
+            assert_eq!(load().expect("good").upstream.address[0].port, 143);
+            jail.set_env("LASTPOP_LIMITS__SESIONS", "5");
+            let unknown = load().expect_err("unknown").to_string();
+            assert!(unknown.starts_with("environment variable LASTPOP_LIMITS__SESIONS: "), "{unknown}");
+            Ok(())
+        });
+        figment::Jail::expect_with(|jail| {
+            jail.create_file("lastpop.toml", GOOD)?;
+            jail.set_env("LASTPOP_LIMITS__IDLE_TIMEOUT", "20");
+            let wrong = load(Path::new("lastpop.toml")).expect_err("no unit").to_string();
+            assert!(wrong.starts_with("environment variable LASTPOP_LIMITS__IDLE_TIMEOUT: "), "{wrong}");
+            assert!(wrong.contains("expected a duration with a unit"), "{wrong}");
+            Ok(())
+        });
+    }
+}

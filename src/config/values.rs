@@ -1,0 +1,198 @@
+//! Values as people write them in the configuration, parsed into types that hold only what makes sense.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, Unexpected};
+
+use crate::imap::Keyword;
+use crate::uidl::Recipe;
+
+/// A host name or address, and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPort {
+    /// The name that a certificate must carry; IPv6 addresses without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl HostPort {
+    /// `host:port` or `[ipv6]:port`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let port: u16 = port.parse().ok().filter(|port| *port > 0)?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let is_name =
+            |host: &str| host.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-._".contains(&octet));
+        let host = match bare {
+            Some(v6) => v6.parse::<std::net::Ipv6Addr>().ok()?.to_string(),
+            None if !host.is_empty() && is_name(host) => host.to_owned(),
+            None => return None,
+        };
+        Some(Self { host, port })
+    }
+}
+
+impl std::fmt::Display for HostPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+/// A bound that can be taken away, but only by saying so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit(Option<NonZeroU32>);
+
+impl Limit {
+    /// A bound; zero is none, which a configuration can only say as `"off"`.
+    pub const fn at(most: u32) -> Self {
+        Self(NonZeroU32::new(most))
+    }
+
+    /// Would one more than `there` be too many?
+    pub fn is_reached(self, there: u32) -> bool {
+        self.0.is_some_and(|most| there >= most.get())
+    }
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        const EXPECTED: &str = "a number from 1 on, or \"off\"";
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(i64),
+            Word(String),
+        }
+        match Written::deserialize(from) {
+            Ok(Written::Word(word)) if word == "off" => Ok(Self(None)),
+            Ok(Written::Number(number)) => match u32::try_from(number).ok().and_then(NonZeroU32::new) {
+                Some(most) => Ok(Self(Some(most))),
+                None => Err(D::Error::invalid_value(Unexpected::Signed(number), &EXPECTED)),
+            },
+            Ok(Written::Word(word)) => Err(D::Error::invalid_value(Unexpected::Str(&word), &EXPECTED)),
+            Err(_) => Err(D::Error::custom(format!("expected {EXPECTED}"))),
+        }
+    }
+}
+
+/// Which database: an SQLite file on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StateUrl {
+    /// `sqlite://` and a path.
+    Sqlite(PathBuf),
+}
+
+impl Default for StateUrl {
+    fn default() -> Self {
+        Self::Sqlite(PathBuf::from("/var/lib/lastpop/state.db"))
+    }
+}
+
+impl<'de> Deserialize<'de> for StateUrl {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        const EXPECTED: &str = "sqlite:// and a path, such as \"sqlite:///var/lib/lastpop/state.db\"";
+        let text = String::deserialize(from)?;
+        match text.strip_prefix("sqlite://") {
+            Some(path) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(path))),
+            _ => Err(D::Error::invalid_value(Unexpected::Str(&text), &EXPECTED)),
+        }
+    }
+}
+
+/// A number from 1 on.
+pub(super) fn positive<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    match u32::deserialize(from)? {
+        0 => Err(D::Error::invalid_value(Unexpected::Unsigned(0), &"a number from 1 on")),
+        number => Ok(number),
+    }
+}
+
+/// A duration with its unit, such as `30s` or `10m`; longer than nothing.
+pub(super) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    const EXPECTED: &str = "a duration with a unit, such as \"30s\" or \"10m\"";
+    let text = String::deserialize(from).map_err(|_| D::Error::custom(format!("expected {EXPECTED}")))?;
+    let parsed: Option<jiff::SignedDuration> = text.parse().ok();
+    parsed
+        .and_then(|signed| Duration::try_from(signed).ok())
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| D::Error::invalid_value(Unexpected::Str(&text), &EXPECTED))
+}
+
+/// One `host:port`, or a list of them.
+pub(super) fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<HostPort>, D::Error> {
+    const EXPECTED: &str = "\"host:port\" or a list of such";
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        One(String),
+        More(Vec<String>),
+    }
+    let texts = match Written::deserialize(from) {
+        Ok(Written::One(text)) => vec![text],
+        Ok(Written::More(texts)) => texts,
+        Err(_) => return Err(D::Error::custom(format!("expected {EXPECTED}"))),
+    };
+    let parse = |text: &String| {
+        HostPort::parse(text).ok_or_else(|| D::Error::invalid_value(Unexpected::Str(text), &EXPECTED))
+    };
+    texts.iter().map(parse).collect()
+}
+
+/// A path; an empty one is none.
+pub(super) fn path_or_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    let text = String::deserialize(from)?;
+    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
+/// An IMAP keyword.
+pub(super) fn keyword<'de, D: Deserializer<'de>>(from: D) -> Result<Keyword, D::Error> {
+    const EXPECTED: &str = "an IMAP keyword: up to 50 visible ASCII characters, none of ( ) { % * \" \\ ]";
+    let text = String::deserialize(from)?;
+    Keyword::parse(&text).ok_or_else(|| D::Error::invalid_value(Unexpected::Str(&text), &EXPECTED))
+}
+
+/// A recipe for unique-ids.
+pub(super) fn recipe<'de, D: Deserializer<'de>>(from: D) -> Result<Recipe, D::Error> {
+    Recipe::parse(&String::deserialize(from)?).map_err(D::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_and_port() {
+        for (text, host, port) in
+            [("imap.example.net:993", "imap.example.net", 993), ("[::1]:143", "::1", 143)]
+        {
+            let parsed = HostPort::parse(text).expect(text);
+            assert_eq!((parsed.host.as_str(), parsed.port), (host, port));
+            assert_eq!(parsed.to_string(), text);
+        }
+        for text in [
+            "",
+            "imap.example.net",
+            ":993",
+            "a:0",
+            "a:x",
+            "a:65536",
+            "::1:143",
+            "[x]:1",
+            "a b:1",
+            "imap://a:1",
+        ] {
+            assert_eq!(HostPort::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_off_is_never_reached() {
+        assert!(Limit::at(2).is_reached(2) && !Limit::at(2).is_reached(1));
+        assert!(!Limit(None).is_reached(u32::MAX));
+    }
+}
