@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The binary: see the library's map.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lastpop::cli::run()
+}

@@ -17,7 +17,7 @@ const SIZE: [f64; 9] = [1e3, 4e3, 1.6e4, 6.4e4, 2.56e5, 1e6, 4e6, 1.6e7, 6.4e7];
 /// Labels that are counted: the names a label can have, all known beforehand.
 pub mod labels {
     /// Why a connection was not served.
-    pub const REJECTED: [&str; 4] = ["max_total", "max_per_address", "draining", "tls"];
+    pub const REJECTED: [&str; 3] = ["max_total", "max_per_address", "gone"];
     /// How a TLS handshake ended.
     pub const TLS: [&str; 4] = ["TLSv1.2", "TLSv1.3", "failed", "timeout"];
     /// How a login ended.

@@ -91,7 +91,7 @@ impl Client {
     }
 
     /// Says LOGOUT and does not wait for the answer.
-    pub async fn logout(mut self) {
+    pub async fn logout(&mut self) {
         let command = Command::Logout.encode(&self.next_tag());
         // A server that is gone needs no LOGOUT.
         let _ = self.reader.connection().send_secret(&command.bytes, self.timeout).await;

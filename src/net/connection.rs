@@ -25,10 +25,12 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// From this much output on, a sender should flush before it appends more.
 pub const FLUSH_AT: usize = 16 * 1024;
 
-/// What a peer may still send after its connection was closed on our side, in octets and in time, before
-/// it is cut off. Closing with unread input makes TCP send a reset, which can overtake the last reply.
-const LINGER_OCTETS: usize = 64 * 1024;
-const LINGER: Duration = Duration::from_secs(2);
+/// What a peer may still send after we are done with it, in octets: closing with unread input makes TCP
+/// send a reset, which can overtake the last reply.
+const LINGER: usize = 64 * 1024;
+
+/// How long the peer has to take the last reply and to close its side.
+const GOODBYE: Duration = Duration::from_secs(5);
 
 /// A connection.
 ///
@@ -39,6 +41,8 @@ pub struct Connection {
     transport: Transport,
     input: BytesMut,
     output: Vec<u8>,
+    /// Octets of the output that have left already: a flush may be interrupted.
+    written: usize,
     in_body: bool,
     reset_on_close: bool,
     received: u64,
@@ -52,11 +56,17 @@ impl Connection {
             transport,
             input: BytesMut::new(),
             output: Vec::new(),
+            written: 0,
             in_body: false,
             reset_on_close: false,
             received: 0,
             sent: 0,
         }
+    }
+
+    /// A connection that is at its end.
+    pub fn ended() -> Self {
+        Self::new(Transport::ended())
     }
 
     /// What was received and not yet consumed.
@@ -89,14 +99,22 @@ impl Connection {
         &mut self.output
     }
 
-    /// Sends all output. Fails if the peer takes nothing for `stall`; however slow it is otherwise, it
+    /// Sends all output; interrupted, it goes on where it was the next time. Fails if the peer takes nothing for `stall`; however slow it is otherwise, it
     /// gets everything.
     pub async fn flush(&mut self, stall: Duration) -> io::Result<()> {
         if self.in_body && !self.reset_on_close {
             self.set_reset_on_close(true);
         }
-        write(&mut self.transport, &self.output, stall).await?;
-        self.sent += self.output.len() as u64;
+        while self.written < self.output.len() {
+            match timeout(stall, self.transport.write(&self.output[self.written..])).await?? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                octets => {
+                    self.written += octets;
+                    self.sent += octets as u64;
+                }
+            }
+        }
+        self.written = 0;
         self.output.clear();
         timeout(stall, self.transport.flush()).await??;
         if !self.in_body && self.reset_on_close {
@@ -108,7 +126,7 @@ impl Connection {
     /// Sends all output and then `secret`, which is copied into no buffer of ours.
     pub async fn send_secret(&mut self, secret: &[u8], stall: Duration) -> io::Result<()> {
         self.flush(stall).await?;
-        write(&mut self.transport, secret, stall).await?;
+        timeout(stall, self.transport.write_all(secret)).await??;
         self.sent += secret.len() as u64;
         timeout(stall, self.transport.flush()).await?
     }
@@ -168,14 +186,15 @@ impl Connection {
         }
     }
 
-    /// Ends the connection so that all that was sent arrives.
+    /// Sends what is left of the output and ends the connection so that all of it arrives.
     pub async fn close(mut self) {
-        if self.reset_on_close {
-            return;
-        }
         let finish = async {
+            self.flush(GOODBYE).await?;
+            if self.reset_on_close {
+                return Ok(());
+            }
             self.transport.shutdown().await?;
-            let mut left = LINGER_OCTETS;
+            let mut left = LINGER;
             let mut sink = [0; 1024];
             while left > 0 {
                 match self.transport.read(&mut sink).await? {
@@ -186,7 +205,7 @@ impl Connection {
             io::Result::Ok(())
         };
         // Whether the peer listened to the end is its own affair.
-        let _ = timeout(LINGER, finish).await;
+        let _ = timeout(GOODBYE, finish).await;
     }
 
     /// Ends the connection by a TCP reset.
@@ -198,14 +217,4 @@ impl Connection {
         self.reset_on_close = reset;
         self.transport.reset_on_close(reset);
     }
-}
-
-async fn write(transport: &mut Transport, mut octets: &[u8], stall: Duration) -> io::Result<()> {
-    while !octets.is_empty() {
-        match timeout(stall, transport.write(octets)).await?? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            written => octets = &octets[written..],
-        }
-    }
-    Ok(())
 }

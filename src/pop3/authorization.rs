@@ -86,6 +86,11 @@ impl Authorization {
         Self { rules, tls, user: None, exchange: None, bad_commands: 0, failures: 0 }
     }
 
+    /// Is the connection encrypted?
+    pub const fn encrypted(&self) -> bool {
+        self.tls
+    }
+
     /// Is STLS possible now?
     pub const fn stls_possible(&self) -> bool {
         self.rules.stls && !self.tls

@@ -1,0 +1,154 @@
+//! `lastpop check`: reads the configuration as `serve` would, connects to every upstream address, and says
+//! what it found in sentences that an operator can act on. Needs no user and no password.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::config::{self, Config, HostPort, ListenTls, Plaintext, UpstreamTls, Verify};
+use crate::imap::capability::{self, Capability};
+use crate::imap::client::Terms;
+use crate::imap::{Capabilities, Client, Error};
+use crate::net::Dialer;
+use crate::net::tls::{self, Certificates};
+use crate::serve::StartError;
+
+/// What came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Customers can be served.
+    Usable,
+    /// Not one upstream address can be used.
+    Unreachable,
+}
+
+/// Checks, and prints what it finds to stdout.
+#[allow(clippy::print_stdout, reason = "this is a report")]
+pub async fn check(path: &Path) -> Result<Verdict, StartError> {
+    let config = config::load(path)?;
+    println!("{}: the configuration is valid.", path.display());
+    let files = config.tls.certificates.iter().map(|files| (files.chain.as_path(), files.key.as_path()));
+    Certificates::load(files)?;
+    for line in listeners(&config) {
+        println!("{line}");
+    }
+    let tls = tls::client(config.upstream.verify, config.upstream.ca_file.as_deref())?;
+    let mut usable = false;
+    for address in &config.upstream.address {
+        let dialer = Dialer::Network {
+            addresses: vec![address.clone()],
+            connect_timeout: config.upstream.connect_timeout,
+            tls: tls.clone(),
+            implicit: config.upstream.tls == UpstreamTls::Implicit,
+        };
+        let terms = Terms {
+            starttls: config.upstream.tls == UpstreamTls::StartTls,
+            // Somebody is waiting at a terminal.
+            response_timeout: config.upstream.response_timeout.min(Duration::from_secs(15)),
+        };
+        match Client::connect(&dialer, terms).await {
+            Ok(client) => {
+                let lines = found(address, &config, client).await;
+                usable |= lines.usable;
+                lines.text.iter().for_each(|line| println!("{line}"));
+            }
+            Err(error) => println!("upstream {address}: CANNOT BE USED: {}", advice(&error)),
+        }
+    }
+    Ok(if usable { Verdict::Usable } else { Verdict::Unreachable })
+}
+
+fn listeners(config: &Config) -> Vec<String> {
+    let mut lines = Vec::new();
+    for listen in &config.listen {
+        let plain = listen.plaintext.unwrap_or(config.login.plaintext) == Plaintext::Always;
+        let tls = match listen.tls {
+            ListenTls::None => "without TLS",
+            ListenTls::StartTls => "with STLS",
+            ListenTls::Implicit => "with implicit TLS",
+        };
+        lines.push(format!("listener {}: POP3 {tls}.", listen.address));
+        if plain && listen.tls != ListenTls::Implicit {
+            lines.push(format!(
+                "listener {}: WARNING: passwords are taken without TLS (plaintext = \"always\").",
+                listen.address
+            ));
+        }
+    }
+    lines
+}
+
+struct Found {
+    usable: bool,
+    text: Vec<String>,
+}
+
+async fn found(address: &HostPort, config: &Config, mut client: Client) -> Found {
+    let mut text = Vec::new();
+    let mut say = |line: String| text.push(format!("upstream {address}: {line}"));
+    match (client.tls_version(), config.upstream.verify) {
+        (Some(version), Verify::Full) => say(format!("connected with {version}; the certificate is valid.")),
+        (Some(version), Verify::Off) => say(format!(
+            "WARNING: connected with {version}, but upstream.verify is \"off\": whoever is in between reads every password."
+        )),
+        (None, _) => {
+            say("WARNING: connected without TLS: passwords cross this network in the clear.".to_owned())
+        }
+    }
+    let all = client.capabilities();
+    if let Ok(Some(id)) = client.id(&[("name", "lastpop".to_owned())]).await {
+        say(format!("it says of itself: {}.", printable(&id)));
+    }
+    let names: Vec<&str> =
+        capability::ALL.iter().filter(|(_, one)| all.has(*one)).map(|(name, _)| *name).collect();
+    say(format!("it offers, before login, of what matters here: {}.", names.join(", ")));
+    let usable = takes_passwords(all);
+    if usable {
+        say("it takes user names and passwords on this connection.".to_owned());
+    } else {
+        say("CANNOT BE USED: it takes no passwords on this connection (LOGINDISABLED); set upstream.tls to \
+            \"implicit\" or \"starttls\"."
+            .to_owned());
+    }
+    if !all.has(Capability::Id) {
+        say("it does not offer ID before login, so it cannot be told the customers' addresses: to its limits and \
+            logs all of them come from this machine. Raise its limit of connections for one address."
+            .to_owned());
+    }
+    say("whether mailboxes can keep the hiding keyword shows only after a login; where one cannot, DELE is \
+        answered with -ERR [SYS/PERM] and nothing is hidden."
+        .to_owned());
+    client.logout().await;
+    Found { usable, text }
+}
+
+const fn takes_passwords(all: Capabilities) -> bool {
+    all.has(Capability::AuthPlain) || !all.has(Capability::LoginDisabled)
+}
+
+/// Longest text of a server's own that is shown.
+const MAX_TEXT: usize = 200;
+
+fn printable(text: &[u8]) -> String {
+    text[..text.len().min(MAX_TEXT)].escape_ascii().to_string().replace("\\\"", "\"")
+}
+
+/// What failed, and what to do about it.
+fn advice(error: &Error) -> String {
+    let next = match error {
+        Error::Connect { .. } => "Is the address right, and does a firewall let us through?",
+        Error::ConnectTimeout { .. } | Error::Timeout => {
+            "Does something else than an IMAP server answer there, or does it expect TLS differently (upstream.tls)?"
+        }
+        Error::Tls { .. } => {
+            "Name the CA in upstream.ca_file, use the name that the certificate carries, or check upstream.tls."
+        }
+        Error::Protocol(_) | Error::Closed | Error::Io(_) => {
+            "Is this an IMAP server, and is upstream.tls right?"
+        }
+        Error::Unusable(_) => "Set upstream.tls to what the server offers.",
+        Error::Bye(_) | Error::Credentials | Error::No { .. } | Error::Bad { .. } => {
+            "Look at the server's own log."
+        }
+    };
+    format!("{error}. {next}")
+}

@@ -1,0 +1,211 @@
+//! The life of the process: bind, say READY, serve, reload on SIGHUP, drain on SIGTERM.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admin;
+use crate::config::{self, Config, Verify};
+use crate::listener::{self, Bound, Gate};
+use crate::metrics::Metrics;
+use crate::session::Context;
+
+/// How long an UPDATE may go on after everything else has ended.
+const UPDATE: Duration = Duration::from_secs(30);
+
+/// How long sessions have to notice that they are closed.
+const CLOSE: Duration = Duration::from_secs(10);
+
+/// Why the process cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot be used.
+    #[error("{0}")]
+    Config(#[from] config::ConfigError),
+    /// A certificate or a CA file cannot be used.
+    #[error("{0}")]
+    Tls(#[from] crate::net::tls::TlsError),
+    /// `log.level` cannot be understood.
+    #[error("{0}")]
+    Log(String),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} ({key}): {source}")]
+    Bind {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Its key in the configuration.
+        key: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Something that should not fail.
+    #[error("{0}")]
+    Internal(#[from] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn serve(path: &Path) -> Result<(), StartError> {
+    let config = config::load(path)?;
+    crate::logging::start(&config.log).map_err(StartError::Log)?;
+
+    // 1. Everything that can fail, fails before READY.
+    let bound = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+    let admin = TcpListener::bind(config.admin.address).await.map_err(|source| StartError::Bind {
+        address: config.admin.address,
+        key: "admin.address",
+        source,
+    })?;
+    let labels: Vec<String> = bound.iter().map(|bound| bound.label.clone()).collect();
+    let metrics = Metrics::new(&labels).map_err(internal)?;
+    let cx = Arc::new(Context::new(&config, metrics)?);
+    loaded(&cx, &config);
+    let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(internal)?;
+
+    // 2. Serve.
+    announce(&bound, &admin).map_err(internal)?;
+    let gate = Gate::new(sessions(config.limits.sessions));
+    let sessions = TaskTracker::new();
+    for bound in bound {
+        let run =
+            listener::run(bound, config.login.plaintext, gate.clone(), Arc::clone(&cx), sessions.clone());
+        sessions.spawn(run);
+    }
+    let stop_admin = CancellationToken::new();
+    let admin = tokio::spawn(admin::run(admin, Arc::clone(&cx), stop_admin.clone()));
+    notify(&[sd_notify::NotifyState::Ready]);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(path, &config, &cx),
+        }
+    }
+
+    // 3. Drain.
+    let drain = cx.settings.load().limits.drain_timeout;
+    tracing::info!(?drain, "shutdown: no new connections; sessions may finish");
+    notify(&[sd_notify::NotifyState::Stopping]);
+    cx.metrics.draining.set(1);
+    cx.draining.cancel();
+    sessions.close();
+    tokio::select! {
+        ended = timeout(drain, sessions.wait()) => if ended.is_err() {
+            tracing::info!(sessions = sessions.len(), "shutdown: the time is over; closing what is left");
+        },
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    cx.closing.cancel();
+    cx.updates.close();
+    // UPDATE first: a session waits for its own.
+    if timeout(UPDATE, cx.updates.wait()).await.is_err() {
+        tracing::error!(
+            updates = cx.updates.len(),
+            "shutdown: the upstream does not finish hiding deleted messages"
+        );
+    }
+    let _ = timeout(CLOSE, sessions.wait()).await;
+    stop_admin.cancel();
+    // A scraper that holds its connection open does not hold us.
+    let _ = timeout(Duration::from_secs(1), admin).await;
+    tracing::info!("shutdown: done");
+    Ok(())
+}
+
+fn internal(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
+    StartError::Internal(Box::new(error))
+}
+
+fn bind(listen: &config::Listen) -> Result<Bound, StartError> {
+    listener::bind(listen).map_err(|source| StartError::Bind {
+        address: listen.address,
+        key: "listen.address",
+        source,
+    })
+}
+
+/// Tells whoever started us where we are, on stdout: one line for each listener, then READY.
+fn announce(bound: &[Bound], admin: &TcpListener) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for bound in bound {
+        writeln!(out, "LISTEN pop3 {} {}", bound.label, bound.listen.tls.label())?;
+    }
+    writeln!(out, "LISTEN admin {}", admin.local_addr()?)?;
+    writeln!(out, "READY")?;
+    out.flush()
+}
+
+/// Replaces what can be replaced; a file that cannot be used changes nothing.
+fn reload(path: &Path, running: &Config, cx: &Context) {
+    notify(&[sd_notify::NotifyState::Reloading]);
+    let result = config::load(path).map_err(StartError::from).and_then(|config| {
+        cx.reload(&config)?;
+        Ok(config)
+    });
+    match result {
+        Ok(config) => {
+            if config.listen != running.listen
+                || config.admin != running.admin
+                || config.limits.sessions != running.limits.sessions
+            {
+                tracing::warn!("listen, admin and limits.sessions take effect only at a restart");
+            }
+            tracing::info!(path = %path.display(), "the configuration and the certificates were reloaded");
+            loaded(cx, &config);
+        }
+        Err(error) => {
+            cx.metrics.reload_successful.set(0);
+            tracing::error!(%error, "the configuration was not reloaded; the old one stays in force");
+        }
+    }
+    notify(&[sd_notify::NotifyState::Ready]);
+}
+
+fn loaded(cx: &Context, config: &Config) {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    cx.metrics.reload_time.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    cx.metrics.reload_successful.set(1);
+    let unverified = config.upstream.verify == Verify::Off;
+    cx.metrics.upstream_unverified.set(i64::from(unverified));
+    if unverified {
+        tracing::warn!(
+            "upstream.verify is \"off\": whoever stands between lastpop and the IMAP server reads every password"
+        );
+    }
+}
+
+/// The configured number, or as many as the descriptors allow: two for each session, and some for us.
+fn sessions(configured: u32) -> u32 {
+    const OURS: u64 = 64;
+    let allowed = open_files().map_or(u64::from(configured), |files| files.saturating_sub(OURS) / 2);
+    let allowed = u32::try_from(allowed).unwrap_or(u32::MAX).max(1);
+    if allowed < configured {
+        tracing::warn!(
+            configured,
+            allowed,
+            "limits.sessions is more than the limit of open files allows; raise LimitNOFILE (ulimit -n)"
+        );
+    }
+    configured.min(allowed)
+}
+
+/// The soft limit of open files, as the kernel shows it.
+fn open_files() -> Option<u64> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find(|line| line.starts_with("Max open files"))?;
+    line.split_whitespace().nth(3)?.parse().ok()
+}
+
+fn notify(state: &[sd_notify::NotifyState<'_>]) {
+    // Without systemd there is nobody to tell.
+    let _ = sd_notify::notify(state);
+}

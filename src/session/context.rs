@@ -1,0 +1,108 @@
+//! What all sessions of one process share, and what each takes of the configuration when it begins.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{Config, Limits, Maildrop, UpstreamTls};
+use crate::imap::client::Terms;
+use crate::metrics::Metrics;
+use crate::net::Dialer;
+use crate::net::tls::{self, Certificates, TlsError};
+use crate::slots::Slots;
+
+/// Shared by all sessions.
+pub struct Context {
+    /// Replaced as a whole on reload; a session keeps what it began with.
+    pub settings: ArcSwap<Settings>,
+    /// The certificates, replaced on reload.
+    pub certificates: Arc<Certificates>,
+    /// TLS for clients, if there is a certificate.
+    pub acceptor: Option<TlsAcceptor>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Sessions by user, for `limits.sessions_per_user`.
+    pub users: Slots<Vec<u8>>,
+    /// Shutdown has begun: who is not logged in is sent away.
+    pub draining: CancellationToken,
+    /// `limits.drain_timeout` is over: sessions end now, except for their UPDATE.
+    pub closing: CancellationToken,
+    /// UPDATE states under way. The process ends after them.
+    pub updates: TaskTracker,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").finish_non_exhaustive()
+    }
+}
+
+/// What of the configuration a session needs.
+#[derive(Debug)]
+pub struct Settings {
+    /// Bounds.
+    pub limits: Limits,
+    /// How a mailbox is shown.
+    pub maildrop: Maildrop,
+    /// Where the upstream is.
+    pub dialer: Dialer,
+    /// How to speak to it.
+    pub terms: Terms,
+}
+
+impl Context {
+    /// Everything from the configuration. Fails when a certificate or a CA file cannot be used.
+    pub fn new(config: &Config, metrics: Metrics) -> Result<Self, TlsError> {
+        let certificates = Arc::new(Certificates::load(certificate_files(config))?);
+        let acceptor = match config.tls.certificates.is_empty() {
+            true => None,
+            false => Some(TlsAcceptor::from(tls::server(Arc::clone(&certificates))?)),
+        };
+        Ok(Self {
+            settings: ArcSwap::from_pointee(Settings::new(config)?),
+            certificates,
+            acceptor,
+            metrics,
+            users: Slots::default(),
+            draining: CancellationToken::new(),
+            closing: CancellationToken::new(),
+            updates: TaskTracker::new(),
+        })
+    }
+
+    /// Takes over a new configuration and the certificates that its files hold now; nothing is changed
+    /// when one of them cannot be used.
+    pub fn reload(&self, config: &Config) -> Result<(), TlsError> {
+        let settings = Settings::new(config)?;
+        self.certificates.reload(certificate_files(config))?;
+        self.settings.store(Arc::new(settings));
+        Ok(())
+    }
+}
+
+impl Settings {
+    fn new(config: &Config) -> Result<Self, TlsError> {
+        let upstream = &config.upstream;
+        Ok(Self {
+            limits: config.limits.clone(),
+            maildrop: config.maildrop.clone(),
+            dialer: Dialer::Network {
+                addresses: upstream.address.clone(),
+                connect_timeout: upstream.connect_timeout,
+                tls: tls::client(upstream.verify, upstream.ca_file.as_deref())?,
+                implicit: upstream.tls == UpstreamTls::Implicit,
+            },
+            terms: Terms {
+                starttls: upstream.tls == UpstreamTls::StartTls,
+                response_timeout: upstream.response_timeout,
+            },
+        })
+    }
+}
+
+fn certificate_files(config: &Config) -> impl Iterator<Item = (&std::path::Path, &std::path::Path)> {
+    config.tls.certificates.iter().map(|files| (files.chain.as_path(), files.key.as_path()))
+}

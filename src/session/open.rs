@@ -1,0 +1,55 @@
+//! From credentials to a maildrop: the upstream is asked, and its listing becomes what the client sees.
+
+use std::sync::Arc;
+
+use super::context::{Context, Settings};
+use super::upstream::{Origin, Upstream};
+use crate::imap::Error;
+use crate::pop3::{Credentials, Maildrop, Transaction};
+use crate::slots::Slot;
+
+/// A session that is logged in.
+#[derive(Debug)]
+pub struct Opened {
+    /// The state machine with its maildrop.
+    pub transaction: Transaction,
+    /// The connection behind it.
+    pub upstream: Upstream,
+    /// How many messages are hidden.
+    pub hidden: usize,
+    /// Counts among the user's sessions as long as it lives.
+    pub slot: Slot<Vec<u8>>,
+}
+
+/// Why there is none.
+#[derive(Debug)]
+pub enum Refused {
+    /// The upstream refused or failed.
+    Upstream(Error),
+    /// The user has `limits.sessions_per_user` sessions already.
+    TooMany,
+}
+
+/// Opens the maildrop. The password is accepted only when INBOX was selected and listed as a whole: some
+/// servers say OK to any LOGIN, and a partial listing would make clients forget what they have seen.
+pub async fn open(
+    credentials: Credentials,
+    origin: Origin,
+    settings: &Arc<Settings>,
+    cx: &Arc<Context>,
+) -> Result<Opened, Refused> {
+    // For some servers names differ in case; here they do not, so that nobody gets past the limit that way.
+    let user = credentials.user().to_ascii_lowercase();
+    let (upstream, listing) = Upstream::open(credentials, origin, Arc::clone(settings), Arc::clone(cx))
+        .await
+        .map_err(Refused::Upstream)?;
+    let Some(slot) = cx.users.enter(user, settings.limits.sessions_per_user) else {
+        upstream.logout().await;
+        return Err(Refused::TooMany);
+    };
+    let shown = listing.iter().filter(|row| !row.hidden).map(|row| (row.uid, row.octets));
+    let maildrop = Maildrop::new(shown);
+    let hidden = listing.len() - maildrop.len();
+    let transaction = Transaction::new(maildrop, upstream.mailbox().keyword);
+    Ok(Opened { transaction, upstream, hidden, slot })
+}

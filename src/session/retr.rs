@@ -1,0 +1,161 @@
+//! RETR and TOP: a FETCH whose literal streams through the dot-stuffing writer to the client.
+//!
+//! Until the first octets have left, everything can still be taken back: the upstream is asked once more,
+//! on a new connection if need be, and then the client reads `[SYS/TEMP]`. After that the only honest end
+//! of a broken message is a TCP reset.
+
+use std::time::Instant;
+
+use super::answer;
+use super::context::Context;
+use super::pop::{Lost, PopStream};
+use super::upstream::{Upstream, timed};
+use crate::imap::Error;
+use crate::imap::command::Section;
+use crate::pop3::dot::DotWriter;
+use crate::pop3::{Message, Portion, Reply};
+
+/// How a message was answered.
+#[derive(Debug)]
+pub enum Sent {
+    /// The portion is in the output, with its end.
+    Complete {
+        /// Octets that it took.
+        octets: u64,
+    },
+    /// The reply is in the output, and it says that the message cannot be read now.
+    Refused,
+    /// Nothing is in the output: the message is gone from the mailbox.
+    Vanished,
+}
+
+/// Why the session cannot go on.
+#[derive(Debug)]
+pub enum Broken {
+    /// The client is gone.
+    Client(Lost),
+    /// The upstream broke off when a part of the message had left already.
+    Upstream(Error),
+}
+
+/// Octets that are asked for at once when only a few lines of a body are wanted: most headers and first
+/// lines fit, and a message of many megabytes costs no more than this.
+const WINDOW: u64 = 32 * 1024;
+
+/// A failure that leaves the client's side as it was.
+enum Attempt {
+    Done(Sent),
+    /// The upstream failed, and nothing of this message has left.
+    Failed(Error),
+}
+
+/// Sends the portion of the message.
+pub async fn send(
+    pop: &mut PopStream,
+    upstream: &mut Upstream,
+    cx: &Context,
+    message: &Message,
+    portion: Portion,
+) -> Result<Sent, Broken> {
+    for last in [false, true] {
+        match attempt(pop, upstream, cx, message, portion).await? {
+            Attempt::Done(sent) => return Ok(sent),
+            Attempt::Failed(error) => {
+                tracing::warn!(%error, uid = message.id(), last, "cannot read a message");
+                if error.is_connection_lost() {
+                    upstream.lose();
+                }
+            }
+        }
+    }
+    pop.reply(&answer::NOT_NOW);
+    Ok(Sent::Refused)
+}
+
+async fn attempt(
+    pop: &mut PopStream,
+    upstream: &mut Upstream,
+    cx: &Context,
+    message: &Message,
+    portion: Portion,
+) -> Result<Attempt, Broken> {
+    let begun = Instant::now();
+    let client = match upstream.client().await {
+        Ok(client) => client,
+        Err(error) => return Ok(Attempt::Failed(error)),
+    };
+    let (mut section, mut writer) = match portion {
+        Portion::Whole => (Section::Whole, DotWriter::whole()),
+        Portion::Top(0) => (Section::Header, DotWriter::top(0)),
+        Portion::Top(lines) if portion.is_retrieval() => (Section::Whole, DotWriter::top(lines)),
+        Portion::Top(lines) => (Section::Window { origin: 0, octets: WINDOW }, DotWriter::top(lines)),
+    };
+    let sent_before = pop.connection().traffic().1;
+    let output_before = pop.output().len();
+    let mut fetched = 0;
+    loop {
+        // 1. Ask. `+OK` is written only when the body of our UID has begun.
+        let body = match timed(cx, "FETCH", client.body(message.id(), section)).await {
+            Ok(body) => body,
+            Err(error) => return undo(pop, sent_before, output_before, error),
+        };
+        let Some(mut body) = body else {
+            if fetched > 0 {
+                break; // A window behind the end: some servers answer NIL instead of nothing.
+            }
+            return Ok(match client.exists(message.id()).await {
+                Ok(false) => Attempt::Done(Sent::Vanished),
+                Ok(true) => {
+                    Attempt::Failed(Error::Protocol("the server gives no body for a message that exists"))
+                }
+                Err(error) => Attempt::Failed(error),
+            });
+        };
+        if fetched == 0 {
+            pop.reply(&Reply::ok(format!("{} octets", message.octets())));
+            pop.connection().body_begins();
+            cx.metrics.first_byte.observe(begun.elapsed().as_secs_f64());
+        }
+        // 2. Stream.
+        loop {
+            match client.chunk(&mut body).await {
+                Ok(Some(chunk)) => writer.push(chunk, pop.output()),
+                Ok(None) => break,
+                Err(error) => return undo(pop, sent_before, output_before, error),
+            }
+            pop.flush_much().await.map_err(Broken::Client)?;
+        }
+        // 3. Only now is it known that the body was whole.
+        let octets = match client.body_end(body).await {
+            Ok(octets) => octets,
+            Err(error) => return undo(pop, sent_before, output_before, error),
+        };
+        fetched += octets;
+        match section {
+            Section::Window { octets: asked, .. } if octets >= asked && !writer.is_complete() => {
+                section = Section::Window { origin: fetched, octets: WINDOW };
+            }
+            Section::Window { .. } | Section::Whole | Section::Header => break,
+        }
+    }
+    writer.finish(pop.output());
+    pop.connection().body_ends();
+    if section == Section::Whole {
+        cx.metrics.message_size.observe(fetched as f64);
+        cx.metrics.size_mismatches.inc_by(u64::from(fetched != message.octets()));
+        cx.metrics.mended.inc_by(u64::from(writer.mended()));
+    }
+    let octets =
+        pop.connection().traffic().1 - sent_before + pop.output().len() as u64 - output_before as u64;
+    Ok(Attempt::Done(Sent::Complete { octets }))
+}
+
+/// Takes back what is in the output, if nothing of it has left.
+fn undo(pop: &mut PopStream, sent: u64, output: usize, error: Error) -> Result<Attempt, Broken> {
+    if pop.connection().traffic().1 != sent {
+        return Err(Broken::Upstream(error));
+    }
+    pop.output().truncate(output);
+    pop.connection().body_ends();
+    Ok(Attempt::Failed(error))
+}

@@ -1,0 +1,186 @@
+//! The story of one session: a line at login, a line at the end, with the field names that Dovecot's logs
+//! have taught support desks to search for (`rip`, `lip`, `session`, `top`, `retr`, `del`, `size`).
+
+use std::net::SocketAddr;
+
+use tokio::time::Instant;
+
+use super::answer;
+use super::context::Context;
+use super::open::{Opened, Refused};
+use super::pop::Lost;
+use super::retr::{Broken, Sent};
+use super::update::Outcome;
+use crate::pop3::Portion;
+use crate::pop3::authorization::Method;
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The client said QUIT.
+    Quit,
+    /// It went away without QUIT.
+    Dropped,
+    /// It was silent for too long.
+    Timeout,
+    /// We are shutting down.
+    Shutdown,
+    /// The upstream broke off inside a message.
+    UpstreamLost,
+    /// It sent too many commands that cannot be carried out.
+    BadCommands,
+    /// It was sent away before login: TLS failed, wrong passwords, nonsense.
+    Refused,
+}
+
+impl End {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Quit => "quit",
+            Self::Dropped => "dropped",
+            Self::Timeout => "timeout",
+            Self::Shutdown => "shutdown",
+            Self::UpstreamLost => "upstream_lost",
+            Self::BadCommands => "bad_commands",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl From<Lost> for End {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Dropped => Self::Dropped,
+            Lost::Timeout => Self::Timeout,
+        }
+    }
+}
+
+impl From<Broken> for End {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Client(lost) => lost.into(),
+            Broken::Upstream(error) => {
+                tracing::warn!(%error, "the upstream broke off inside a message: the client is reset");
+                Self::UpstreamLost
+            }
+        }
+    }
+}
+
+/// What happened so far.
+#[derive(Debug)]
+pub struct Summary {
+    /// The session's id.
+    pub session: String,
+    peer: SocketAddr,
+    local: SocketAddr,
+    begun: Instant,
+    user: Option<String>,
+    messages: usize,
+    octets: u64,
+    hidden: usize,
+    retr: (u64, u64),
+    top: (u64, u64),
+    update: Outcome,
+    cx: std::sync::Arc<Context>,
+}
+
+impl Summary {
+    /// Begins at accept.
+    pub fn new(peer: SocketAddr, local: SocketAddr, cx: std::sync::Arc<Context>) -> Self {
+        Self {
+            session: crate::random::session_id(),
+            peer,
+            local,
+            begun: Instant::now(),
+            user: None,
+            messages: 0,
+            octets: 0,
+            hidden: 0,
+            retr: (0, 0),
+            top: (0, 0),
+            update: Outcome::default(),
+            cx,
+        }
+    }
+
+    /// A password was accepted.
+    pub fn logged_in(&mut self, user: String, method: Method, tls: Option<&'static str>, opened: &Opened) {
+        (self.messages, self.octets) = opened.transaction.maildrop().stat();
+        self.hidden = opened.hidden;
+        self.cx.metrics.auth_attempts.with_label_values(&[method.label(), "ok"]).inc();
+        self.cx.metrics.sessions_active.inc();
+        tracing::info!(
+            user, method = method.label(), rip = %self.peer.ip(), lip = %self.local.ip(),
+            session = self.session, tls = tls.unwrap_or("none"),
+            messages = self.messages, size = self.octets, hidden = self.hidden,
+            "login"
+        );
+        self.user = Some(user);
+    }
+
+    /// A password was not accepted, for whatever reason.
+    pub fn login_failed(&self, user: &str, method: Method, refused: &Refused) {
+        let result = answer::login_label(refused);
+        self.cx.metrics.auth_attempts.with_label_values(&[method.label(), result]).inc();
+        let reason = match refused {
+            Refused::TooMany => "too many sessions of this user".to_owned(),
+            Refused::Upstream(error) => error.to_string(),
+        };
+        tracing::info!(
+            user, method = method.label(), rip = %self.peer.ip(), lip = %self.local.ip(),
+            session = self.session, result, reason,
+            "login failed"
+        );
+    }
+
+    /// RETR or TOP was answered.
+    pub fn sent(&mut self, portion: Portion, sent: &Sent) {
+        let (count, verb) = match portion {
+            Portion::Whole => (&mut self.retr, "RETR"),
+            Portion::Top(_) => (&mut self.top, "TOP"),
+        };
+        let result = match sent {
+            Sent::Complete { octets } => {
+                count.0 += 1;
+                count.1 += octets;
+                "complete"
+            }
+            Sent::Refused | Sent::Vanished => "refused",
+        };
+        self.cx.metrics.retrievals.with_label_values(&[verb, result]).inc();
+    }
+
+    /// RETR or TOP was cut off.
+    pub fn cut_off(&self, portion: Portion) {
+        let verb = if portion == Portion::Whole { "RETR" } else { "TOP" };
+        self.cx.metrics.retrievals.with_label_values(&[verb, "aborted"]).inc();
+    }
+
+    /// UPDATE is over.
+    pub const fn updated(&mut self, outcome: Outcome) {
+        self.update = outcome;
+    }
+
+    /// The connection is over.
+    pub fn ended(self, end: End) {
+        let metrics = &self.cx.metrics;
+        metrics.sessions.with_label_values(&[end.label()]).inc();
+        let Some(user) = self.user else {
+            tracing::debug!(rip = %self.peer.ip(), session = self.session, result = end.label(), "connection ended");
+            return;
+        };
+        metrics.sessions_active.dec();
+        metrics.session_duration.observe(self.begun.elapsed().as_secs_f64());
+        tracing::info!(
+            user, rip = %self.peer.ip(), lip = %self.local.ip(), session = self.session, result = end.label(),
+            top = format!("{}/{}", self.top.0, self.top.1),
+            retr = format!("{}/{}", self.retr.0, self.retr.1),
+            del = format!("{}/{}", self.update.confirmed, self.messages),
+            size = self.octets, failed = self.update.failed,
+            secs = self.begun.elapsed().as_secs(),
+            "session ended"
+        );
+    }
+}

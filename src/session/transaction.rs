@@ -1,0 +1,223 @@
+//! The TRANSACTION state, with its waiting: commands in, replies and messages out, until QUIT.
+
+use std::io::Write;
+use std::time::Instant;
+
+use super::authorization::capa;
+use super::context::{Context, Settings};
+use super::count_command;
+use super::open::Opened;
+use super::pop::{Expect, Line, PopStream};
+use super::retr::{self, Sent};
+use super::summary::{End, Summary};
+use super::update::{self, Outcome};
+use super::upstream::Upstream;
+use crate::metrics::Metrics;
+use crate::pop3::capa::Capabilities;
+use crate::pop3::command::{self, parse};
+use crate::pop3::reply::END;
+use crate::pop3::{Message, Portion, QuitPlan, Reply, Step, Transaction};
+use crate::slots::Slot;
+
+/// A session that has read QUIT: all that UPDATE needs.
+#[derive(Debug)]
+pub struct Quit {
+    plan: QuitPlan,
+    upstream: Upstream,
+    marked: MarkedCount,
+    /// Held until UPDATE is over: it is still one of the user's sessions.
+    _slot: Slot<Vec<u8>>,
+}
+
+impl Quit {
+    /// The UPDATE state.
+    pub async fn update(self, settings: &Settings, cx: &Context) -> Outcome {
+        let outcome = update::update(self.upstream, self.plan, &settings.maildrop, cx).await;
+        self.marked.settle(outcome);
+        outcome
+    }
+}
+
+/// Serves commands until QUIT. Every other end gives no plan, so nothing is hidden (RFC 1939 §6).
+pub async fn transaction(
+    pop: &mut PopStream,
+    opened: Opened,
+    settings: &Settings,
+    cx: &std::sync::Arc<Context>,
+    summary: &mut Summary,
+) -> Result<Quit, End> {
+    let Opened { transaction: mut tx, mut upstream, slot, hidden: _ } = opened;
+    let mut marked = MarkedCount::new(std::sync::Arc::clone(cx));
+    loop {
+        let line = pop.line(Expect::Command, settings.limits.idle_timeout).await?;
+        let begun = Instant::now();
+        let (verb, step) = match line {
+            Line::TooLong => ("other", tx.too_long()),
+            Line::Text(text) => {
+                let parsed = parse(text);
+                (parsed.as_ref().map_or("other", command::label), tx.handle(parsed))
+            }
+        };
+        marked.follow(tx.maildrop().marked());
+        let mut ok = true;
+        match step {
+            Step::Reply(reply) => {
+                ok = reply.is_ok();
+                pop.reply(&reply);
+            }
+            Step::List => list(pop, &tx).await?,
+            Step::Uidl => uidl(pop, &tx, &upstream, settings).await?,
+            Step::ListOne(message) => {
+                pop.reply(&Reply::ok(format!("{} {}", message.number(), message.octets())));
+            }
+            Step::UidlOne(message) => {
+                pop.output().extend_from_slice(b"+OK ");
+                unique_id(pop, &message, &upstream, settings);
+            }
+            Step::Capa => capa(pop, Capabilities { stls: false, login: true }),
+            Step::Send(message, portion) => {
+                let sent = match retr::send(pop, &mut upstream, cx, &message, portion).await {
+                    Ok(sent) => sent,
+                    Err(broken) => {
+                        summary.cut_off(portion);
+                        return Err(broken.into());
+                    }
+                };
+                summary.sent(portion, &sent);
+                ok = answer_sent(pop, &mut tx, &message, portion, &sent)?;
+            }
+            Step::Quit(proof) => {
+                count_command(cx, verb, true);
+                return Ok(Quit { plan: tx.quit(proof), upstream, marked, _slot: slot });
+            }
+            Step::Close(reply) => {
+                pop.reply(&reply);
+                count_command(cx, verb, false);
+                return Err(End::BadCommands);
+            }
+        }
+        count_command(cx, verb, ok);
+        cx.metrics.command_duration.with_label_values(&[verb]).observe(begun.elapsed().as_secs_f64());
+        pop.flush_much().await?;
+    }
+}
+
+/// What follows from how a message was answered.
+fn answer_sent(
+    pop: &mut PopStream,
+    tx: &mut Transaction,
+    message: &Message,
+    portion: Portion,
+    sent: &Sent,
+) -> Result<bool, End> {
+    match sent {
+        Sent::Complete { .. } => {
+            if portion.is_retrieval() {
+                tx.delivered(message);
+            }
+            Ok(true)
+        }
+        Sent::Refused => Ok(false),
+        Sent::Vanished => match tx.vanished() {
+            Step::Close(reply) => {
+                pop.reply(&reply);
+                Err(End::BadCommands)
+            }
+            Step::Reply(reply) => {
+                pop.reply(&reply);
+                Ok(false)
+            }
+            _ => Ok(false),
+        },
+    }
+}
+
+/// The scan listings (RFC 1939 §5). Sent in pieces: a large maildrop's listing has megabytes.
+async fn list(pop: &mut PopStream, tx: &Transaction) -> Result<(), End> {
+    let (count, octets) = tx.maildrop().stat();
+    pop.reply(&Reply::ok(format!("{count} messages ({octets} octets)")));
+    pop.connection().body_begins();
+    for message in tx.maildrop().messages() {
+        // Writing to a Vec cannot fail.
+        let _ = write!(pop.output(), "{} {}\r\n", message.number(), message.octets());
+        pop.flush_much().await?;
+    }
+    pop.output().extend_from_slice(END);
+    pop.connection().body_ends();
+    Ok(())
+}
+
+/// The unique-id listing (RFC 1939 §7).
+async fn uidl(
+    pop: &mut PopStream,
+    tx: &Transaction,
+    upstream: &Upstream,
+    settings: &Settings,
+) -> Result<(), End> {
+    pop.reply(&Reply::ok("Unique-ids follow."));
+    pop.connection().body_begins();
+    for message in tx.maildrop().messages() {
+        unique_id(pop, &message, upstream, settings);
+        pop.flush_much().await?;
+    }
+    pop.output().extend_from_slice(END);
+    pop.connection().body_ends();
+    Ok(())
+}
+
+fn unique_id(pop: &mut PopStream, message: &Message, upstream: &Upstream, settings: &Settings) {
+    let output = pop.output();
+    let _ = write!(output, "{} ", message.number());
+    settings.maildrop.uidl.write(message.id(), upstream.mailbox().uidvalidity, output);
+    output.extend_from_slice(b"\r\n");
+}
+
+/// Keeps the books on marked messages: marked = confirmed + failed + discarded + pending, whatever happens
+/// to the session.
+#[derive(Debug)]
+struct MarkedCount {
+    pending: usize,
+    cx: std::sync::Arc<Context>,
+}
+
+impl MarkedCount {
+    const fn new(cx: std::sync::Arc<Context>) -> Self {
+        Self { pending: 0, cx }
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.cx.metrics
+    }
+
+    /// The session has so many marks now.
+    fn follow(&mut self, marked: usize) {
+        if marked > self.pending {
+            let more = marked - self.pending;
+            self.metrics().dele_marked.inc_by(more as u64);
+            self.metrics().dele_pending.add(count(more));
+            self.pending = marked;
+        }
+        self.count("discarded", self.pending - marked);
+    }
+
+    fn settle(mut self, outcome: Outcome) {
+        self.count("confirmed", outcome.confirmed);
+        self.count("failed", outcome.failed);
+    }
+
+    fn count(&mut self, result: &str, messages: usize) {
+        self.metrics().dele.with_label_values(&[result]).inc_by(messages as u64);
+        self.metrics().dele_pending.sub(count(messages));
+        self.pending = self.pending.saturating_sub(messages);
+    }
+}
+
+impl Drop for MarkedCount {
+    fn drop(&mut self) {
+        self.count("discarded", self.pending);
+    }
+}
+
+fn count(messages: usize) -> i64 {
+    i64::try_from(messages).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,118 @@
+//! The UPDATE state (RFC 1939 §6): DELE becomes a flag, and QUIT's `+OK` is earned.
+//!
+//! A message counts as hidden only when the upstream has shown its flags: by STORE's echo, else by asking
+//! for them (Dovecot echoes nothing for flags that were set already). A tagged OK proves nothing: there are
+//! servers that say it and drop keywords they do not know. A message that is gone needs no hiding.
+
+use std::collections::HashMap;
+
+use super::context::Context;
+use super::upstream::{Upstream, timed};
+use crate::config::{Maildrop, Seen};
+use crate::imap::command::{Change, Flag};
+use crate::imap::set::UidSet;
+use crate::imap::{Error, Keyword};
+use crate::pop3::QuitPlan;
+
+/// What became of the marked messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Hidden, as the upstream itself says, or gone.
+    pub confirmed: usize,
+    /// Still listed the next time.
+    pub failed: usize,
+}
+
+/// Carries the plan out. It is given the upstream for good: whatever the client does meanwhile, this runs
+/// to its end.
+pub async fn update(mut upstream: Upstream, plan: QuitPlan, maildrop: &Maildrop, cx: &Context) -> Outcome {
+    let keyword = &maildrop.hide_keyword;
+    let flags = [Flag::Keyword(keyword), Flag::Seen];
+    // `never` drops \Seen from the hiding as well.
+    let flags = if maildrop.seen == Seen::Never { &flags[..1] } else { &flags[..] };
+    let mut outcome = Outcome::default();
+    for set in UidSet::chunks(&plan.hide) {
+        match hide(&mut upstream, &set, flags, keyword, cx).await {
+            Ok(failed) => {
+                outcome.failed += failed;
+                outcome.confirmed += set.uids().len() - failed;
+            }
+            Err(error) => {
+                // Connecting again has failed, so it would for every further set.
+                tracing::warn!(%error, "deleted messages could not be hidden");
+                outcome.failed = plan.hide.len() - outcome.confirmed;
+                break;
+            }
+        }
+    }
+    if maildrop.seen == Seen::Retr {
+        mark_seen(&mut upstream, &plan.seen, keyword, cx).await;
+    }
+    upstream.logout().await;
+    outcome
+}
+
+/// Hides one set and says how many of it are not hidden. A lost connection is made again once and the set
+/// repeated: adding a flag twice is adding it once.
+async fn hide(
+    upstream: &mut Upstream,
+    set: &UidSet<'_>,
+    flags: &[Flag<'_>],
+    keyword: &Keyword,
+    cx: &Context,
+) -> Result<usize, Error> {
+    let first = hide_once(upstream, set, flags, keyword, cx).await;
+    match first {
+        Err(error) if error.is_connection_lost() => {
+            tracing::warn!(%error, "the upstream was lost while hiding messages; trying once more");
+            upstream.lose();
+            hide_once(upstream, set, flags, keyword, cx).await
+        }
+        first => first,
+    }
+}
+
+async fn hide_once(
+    upstream: &mut Upstream,
+    set: &UidSet<'_>,
+    flags: &[Flag<'_>],
+    keyword: &Keyword,
+    cx: &Context,
+) -> Result<usize, Error> {
+    let client = upstream.client().await?;
+    let change = Change { add: true, echo: true, flags };
+    let mut shown = match timed(cx, "STORE", client.store(set, change, keyword)).await {
+        Ok(shown) => shown,
+        Err(Error::No { .. } | Error::Bad { .. }) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    shown.sort_unstable();
+    let unproven: Vec<u32> =
+        set.uids().iter().copied().filter(|uid| shown.binary_search(uid).is_err()).collect();
+    let mut failed = 0;
+    for set in UidSet::chunks(&unproven) {
+        failed += match timed(cx, "FETCH", client.flags(&set, keyword)).await {
+            // Who is not named is gone. Of two answers about one message, the later holds.
+            Ok(flags) => {
+                let flags: HashMap<u32, bool> = flags.into_iter().collect();
+                set.uids().iter().filter(|uid| flags.get(uid) == Some(&false)).count()
+            }
+            Err(Error::No { .. } | Error::Bad { .. }) => set.uids().len(),
+            Err(error) => return Err(error),
+        };
+    }
+    Ok(failed)
+}
+
+/// Never decides about anything: a message that stays unseen is shown as new once more.
+async fn mark_seen(upstream: &mut Upstream, uids: &[u32], keyword: &Keyword, cx: &Context) {
+    let change = Change { add: true, echo: false, flags: &[Flag::Seen] };
+    for set in UidSet::chunks(uids) {
+        let Ok(client) = upstream.client().await else { return };
+        if let Err(error) = timed(cx, "STORE", client.store(&set, change, keyword)).await {
+            tracing::info!(%error, "retrieved messages could not be marked as seen");
+            upstream.lose();
+            return;
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The upstream's side of a session: a connection that can be made again, under the same UIDVALIDITY.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::context::{Context, Settings};
+use crate::imap::command::Login;
+use crate::imap::mailbox::{Listed, Mailbox};
+use crate::imap::{Client, Error};
+use crate::pop3::Credentials;
+
+/// Whose session this is, told to the upstream (ID, RFC 2971): to it, all customers share our address.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The client.
+    pub peer: SocketAddr,
+    /// Where it connected to.
+    pub local: SocketAddr,
+    /// The session's id, as in our log.
+    pub session: String,
+}
+
+/// A session's upstream. The password stays until the session ends, because making the connection again
+/// needs it.
+#[derive(Debug)]
+pub struct Upstream {
+    client: Option<Connected>,
+    mailbox: Mailbox,
+    credentials: Credentials,
+    origin: Origin,
+    settings: Arc<Settings>,
+    cx: Arc<Context>,
+}
+
+/// A client that is counted as long as it is there.
+#[derive(Debug)]
+struct Connected {
+    client: Client,
+    cx: Arc<Context>,
+}
+
+impl Upstream {
+    /// Connects, logs in, selects INBOX and lists it, one after the other.
+    pub async fn open(
+        credentials: Credentials,
+        origin: Origin,
+        settings: Arc<Settings>,
+        cx: Arc<Context>,
+    ) -> Result<(Self, Vec<Listed>), Error> {
+        let mut connected = connect(&credentials, &origin, &settings, &cx).await?;
+        let keyword = &settings.maildrop.hide_keyword;
+        let mailbox = timed(&cx, "SELECT", connected.client.select(keyword)).await?;
+        let mut listing = timed(&cx, "LIST", connected.client.list(&mailbox, keyword)).await;
+        if let Err(Error::Protocol(_)) = listing {
+            // Mail that arrives or goes while the listing is under way makes it incomplete: once more.
+            let mailbox = connected.client.select(keyword).await?;
+            listing = timed(&cx, "LIST", connected.client.list(&mailbox, keyword)).await;
+        }
+        let listing = listing?;
+        Ok((Self { client: Some(connected), mailbox, credentials, origin, settings, cx }, listing))
+    }
+
+    /// What SELECT said when the session began.
+    pub const fn mailbox(&self) -> Mailbox {
+        self.mailbox
+    }
+
+    /// The connection; a new one if it was lost. Under another UIDVALIDITY our UIDs mean nothing, so that
+    /// is an error.
+    pub async fn client(&mut self) -> Result<&mut Client, Error> {
+        let connected = match self.client.take() {
+            Some(connected) => connected,
+            None => {
+                let mut connected =
+                    connect(&self.credentials, &self.origin, &self.settings, &self.cx).await?;
+                let select = connected.client.select(&self.settings.maildrop.hide_keyword);
+                let mailbox = timed(&self.cx, "SELECT", select).await?;
+                if mailbox.uidvalidity != self.mailbox.uidvalidity {
+                    return Err(Error::Unusable("UIDVALIDITY changed within a session"));
+                }
+                connected
+            }
+        };
+        Ok(&mut self.client.insert(connected).client)
+    }
+
+    /// The connection cannot be used any more.
+    pub fn lose(&mut self) {
+        self.client = None;
+    }
+
+    /// Logs out, without waiting for the answer.
+    pub async fn logout(mut self) {
+        if let Some(connected) = self.client.take() {
+            connected.logout().await;
+        }
+    }
+}
+
+async fn connect(
+    credentials: &Credentials,
+    origin: &Origin,
+    settings: &Settings,
+    cx: &Arc<Context>,
+) -> Result<Connected, Error> {
+    let before = Instant::now();
+    let result = Client::connect(&settings.dialer, settings.terms).await;
+    cx.metrics.upstream_connect_duration.observe(before.elapsed().as_secs_f64());
+    cx.metrics.upstream_connects.with_label_values(&[label(&result)]).inc();
+    cx.metrics.upstream_up.set(i64::from(result.is_ok()));
+    cx.metrics.upstream_connections_active.inc();
+    let mut connected = match result {
+        Ok(client) => Connected { client, cx: Arc::clone(cx) },
+        Err(error) => {
+            cx.metrics.upstream_connections_active.dec();
+            return Err(error);
+        }
+    };
+    // Dovecot takes the address from ID if we are in its login_trusted_networks, and only before login.
+    let id = [
+        ("name", "lastpop".to_owned()),
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("x-originating-ip", origin.peer.ip().to_string()),
+        ("x-originating-port", origin.peer.port().to_string()),
+        ("x-connected-ip", origin.local.ip().to_string()),
+        ("x-connected-port", origin.local.port().to_string()),
+        ("x-session-ext-id", origin.session.clone()),
+    ];
+    timed(cx, "ID", connected.client.id(&id)).await?;
+    let login = Login { user: credentials.user(), password: credentials.password() };
+    timed(cx, "LOGIN", connected.client.login(login)).await?;
+    Ok(connected)
+}
+
+/// Runs a step and counts how it went and how long it took.
+pub async fn timed<T>(
+    cx: &Context,
+    step: &'static str,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let before = Instant::now();
+    let result = work.await;
+    cx.metrics.upstream_command_duration.with_label_values(&[step]).observe(before.elapsed().as_secs_f64());
+    cx.metrics.upstream_commands.with_label_values(&[step, label(&result)]).inc();
+    result
+}
+
+fn label<T>(result: &Result<T, Error>) -> &'static str {
+    result.as_ref().map_or_else(Error::label, |_| "ok")
+}
+
+impl Connected {
+    async fn logout(self) {
+        let mut guard = self;
+        guard.client.logout().await;
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        let (received, sent) = self.client.traffic();
+        self.cx.metrics.upstream_received.inc_by(received);
+        self.cx.metrics.upstream_sent.inc_by(sent);
+        self.cx.metrics.upstream_connections_active.dec();
+    }
+}
