@@ -91,7 +91,7 @@ async fn found(address: &HostPort, config: &Config, mut client: Client) -> Found
             "WARNING: connected with {version}, but upstream.verify is \"off\": whoever is in between reads every password."
         )),
         (None, _) => {
-            say("WARNING: connected without TLS: passwords cross this network in the clear.".to_owned())
+            say("WARNING: connected without TLS: passwords cross this network in the clear.".to_owned());
         }
     }
     let all = client.capabilities();

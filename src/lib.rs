@@ -1,4 +1,5 @@
 //! lastpop
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 pub mod admin;
 pub mod check;
 pub mod cli;

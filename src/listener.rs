@@ -79,9 +79,9 @@ pub async fn run(bound: Bound, plaintext: Plaintext, gate: Gate, cx: Arc<Context
                 continue;
             }
         };
-        cx.metrics.connections_accepted.with_label_values(&[&label]).inc();
+        cx.metrics.clients.accepted.with_label_values(&[&label]).inc();
         if let Err(reason) = admit(tcp, peer, &listen, plaintext, &label, &gate, &cx, &tasks) {
-            cx.metrics.connections_rejected.with_label_values(&[label.as_str(), reason]).inc();
+            cx.metrics.clients.rejected.with_label_values(&[label.as_str(), reason]).inc();
         }
     }
 }
@@ -132,12 +132,12 @@ fn admit(
 /// A session that panics hurts no other, and is counted.
 async fn watched(arrival: Arrival, permit: OwnedSemaphorePermit, cx: Arc<Context>) {
     let label = arrival.listener.clone();
-    cx.metrics.connections_active.with_label_values(&[&label]).inc();
+    cx.metrics.clients.active.with_label_values(&[&label]).inc();
     let session = tokio::spawn(session::serve(arrival, Arc::clone(&cx)));
     if session.await.is_err_and(|error| error.is_panic()) {
-        cx.metrics.panics.inc();
+        cx.metrics.process.panics.inc();
     }
-    cx.metrics.connections_active.with_label_values(&[&label]).dec();
+    cx.metrics.clients.active.with_label_values(&[&label]).dec();
     drop(permit);
 }
 

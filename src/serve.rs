@@ -94,7 +94,7 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
     let drain = cx.settings.load().limits.drain_timeout;
     tracing::info!(?drain, "shutdown: no new connections; sessions may finish");
     notify(&[sd_notify::NotifyState::Stopping]);
-    cx.metrics.draining.set(1);
+    cx.metrics.process.draining.set(1);
     cx.draining.cancel();
     sessions.close();
     tokio::select! {
@@ -163,7 +163,7 @@ fn reload(path: &Path, running: &Config, cx: &Context) {
             loaded(cx, &config);
         }
         Err(error) => {
-            cx.metrics.reload_successful.set(0);
+            cx.metrics.process.reload_successful.set(0);
             tracing::error!(%error, "the configuration was not reloaded; the old one stays in force");
         }
     }
@@ -172,10 +172,10 @@ fn reload(path: &Path, running: &Config, cx: &Context) {
 
 fn loaded(cx: &Context, config: &Config) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    cx.metrics.reload_time.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-    cx.metrics.reload_successful.set(1);
+    cx.metrics.process.reload_time.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    cx.metrics.process.reload_successful.set(1);
     let unverified = config.upstream.verify == Verify::Off;
-    cx.metrics.upstream_unverified.set(i64::from(unverified));
+    cx.metrics.upstream.unverified.set(i64::from(unverified));
     if unverified {
         tracing::warn!(
             "upstream.verify is \"off\": whoever stands between lastpop and the IMAP server reads every password"

@@ -105,9 +105,10 @@ fn key_at(text: &str, at: usize) -> String {
 
 fn in_environment(error: &figment::Error) -> ConfigError {
     let key = error.path.join("__");
-    let unknown = match &error.kind {
-        figment::error::Kind::UnknownField(field, _) => Some(field.clone()),
-        _ => None,
+    let unknown = if let figment::error::Kind::UnknownField(field, _) = &error.kind {
+        Some(field.clone())
+    } else {
+        None
     };
     let name = unknown
         .filter(|field| !key.ends_with(field.as_str()))

@@ -147,7 +147,7 @@ impl Default for Upstream {
             ca_file: None,
             verify: Verify::Full,
             connect_timeout: Duration::from_secs(5),
-            response_timeout: Duration::from_secs(60),
+            response_timeout: Duration::from_mins(1),
         }
     }
 }

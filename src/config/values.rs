@@ -80,7 +80,7 @@ impl<'de> Deserialize<'de> for Limit {
     }
 }
 
-/// Which database: an SQLite file on this machine.
+/// Which database: a file of `SQLite` on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateUrl {
     /// `sqlite://` and a path.

@@ -250,8 +250,8 @@ const fn bye_reason(response: &Response<'_>) -> Option<super::response::Reason> 
 /// The capabilities that a response brings, wherever they stand in it (RFC 3501 §7.2.1).
 pub(super) const fn offered(response: &Response<'_>) -> Option<Capabilities> {
     match response {
-        Response::Capability(all) => Some(*all),
-        Response::Tagged(_, Status { code: Some(Code::Capability(all)), .. })
+        Response::Capability(all)
+        | Response::Tagged(_, Status { code: Some(Code::Capability(all)), .. })
         | Response::Status(Status { code: Some(Code::Capability(all)), .. }) => Some(*all),
         _ => None,
     }

@@ -18,7 +18,7 @@ use super::transport::Transport;
 use crate::config::HostPort;
 
 /// A dead peer behind a NAT is noticed after about two minutes at the latest.
-const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE: Duration = Duration::from_mins(1);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_RETRIES: u32 = 4;
 

@@ -18,7 +18,7 @@ use crate::pop3::{AuthStep, Authorization, Mechanism, Reply};
 
 /// How long a connection may stay without a login, not counting what the upstream takes. Octets do not
 /// prolong it, or a trickle of them would hold a connection for ever (nginx and Stalwart: 60 s as well).
-const LOGIN: Duration = Duration::from_secs(60);
+const LOGIN: Duration = Duration::from_mins(1);
 
 /// Greets, and goes on until somebody is logged in.
 pub async fn authorization(
@@ -59,10 +59,10 @@ pub async fn authorization(
                     Origin { peer: arrival.peer, local: arrival.local, session: summary.session.clone() };
                 let opened = open(credentials, origin, settings, cx).await;
                 deadline += begun.elapsed();
-                cx.metrics.login_duration.observe(begun.elapsed().as_secs_f64());
+                cx.metrics.clients.login_duration.observe(begun.elapsed().as_secs_f64());
                 let refused = match opened {
                     Ok(opened) => {
-                        cx.metrics.plaintext_logins.inc_by(u64::from(!state.encrypted()));
+                        cx.metrics.clients.plaintext_logins.inc_by(u64::from(!state.encrypted()));
                         summary.logged_in(user, method, pop.connection().tls_version(), &opened);
                         pop.reply(&Reply::ok("Logged in."));
                         return Ok(opened);

@@ -57,9 +57,10 @@ impl Context {
     /// Everything from the configuration. Fails when a certificate or a CA file cannot be used.
     pub fn new(config: &Config, metrics: Metrics) -> Result<Self, TlsError> {
         let certificates = Arc::new(Certificates::load(certificate_files(config))?);
-        let acceptor = match config.tls.certificates.is_empty() {
-            true => None,
-            false => Some(TlsAcceptor::from(tls::server(Arc::clone(&certificates))?)),
+        let acceptor = if config.tls.certificates.is_empty() {
+            None
+        } else {
+            Some(TlsAcceptor::from(tls::server(Arc::clone(&certificates))?))
         };
         Ok(Self {
             settings: ArcSwap::from_pointee(Settings::new(config)?),

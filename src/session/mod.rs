@@ -98,8 +98,8 @@ pub async fn serve(mut arrival: Arrival, cx: Arc<Context>) {
         End::Dropped | End::Timeout => drop(pop),
         End::UpstreamLost => pop.reset(),
     }
-    cx.metrics.client_received.inc_by(received);
-    cx.metrics.client_sent.inc_by(sent);
+    cx.metrics.clients.received.inc_by(received);
+    cx.metrics.clients.sent.inc_by(sent);
     summary.ended(end);
 }
 
@@ -116,9 +116,9 @@ fn count_handshake(cx: &Context, listener: &str, result: &io::Result<()>, versio
         Err(error) if error.kind() == io::ErrorKind::TimedOut => "timeout",
         Err(_) => "failed",
     };
-    cx.metrics.tls_handshakes.with_label_values(&[listener, label]).inc();
+    cx.metrics.clients.tls_handshakes.with_label_values(&[listener, label]).inc();
 }
 
 fn count_command(cx: &Context, verb: &str, ok: bool) {
-    cx.metrics.commands.with_label_values(&[verb, if ok { "ok" } else { "err" }]).inc();
+    cx.metrics.sessions.commands.with_label_values(&[verb, if ok { "ok" } else { "err" }]).inc();
 }

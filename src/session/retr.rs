@@ -114,7 +114,7 @@ async fn attempt(
         if fetched == 0 {
             pop.reply(&Reply::ok(format!("{} octets", message.octets())));
             pop.connection().body_begins();
-            cx.metrics.first_byte.observe(begun.elapsed().as_secs_f64());
+            cx.metrics.sessions.first_byte.observe(begun.elapsed().as_secs_f64());
         }
         // 2. Stream.
         loop {
@@ -141,9 +141,10 @@ async fn attempt(
     writer.finish(pop.output());
     pop.connection().body_ends();
     if section == Section::Whole {
-        cx.metrics.message_size.observe(fetched as f64);
-        cx.metrics.size_mismatches.inc_by(u64::from(fetched != message.octets()));
-        cx.metrics.mended.inc_by(u64::from(writer.mended()));
+        #[allow(clippy::cast_precision_loss, reason = "for a histogram whose buckets are further apart")]
+        cx.metrics.sessions.message_size.observe(fetched as f64);
+        cx.metrics.sessions.size_mismatches.inc_by(u64::from(fetched != message.octets()));
+        cx.metrics.sessions.mended.inc_by(u64::from(writer.mended()));
     }
     let octets =
         pop.connection().traffic().1 - sent_before + pop.output().len() as u64 - output_before as u64;

@@ -109,8 +109,8 @@ impl Summary {
     pub fn logged_in(&mut self, user: String, method: Method, tls: Option<&'static str>, opened: &Opened) {
         (self.messages, self.octets) = opened.transaction.maildrop().stat();
         self.hidden = opened.hidden;
-        self.cx.metrics.auth_attempts.with_label_values(&[method.label(), "ok"]).inc();
-        self.cx.metrics.sessions_active.inc();
+        self.cx.metrics.clients.auth_attempts.with_label_values(&[method.label(), "ok"]).inc();
+        self.cx.metrics.sessions.active.inc();
         tracing::info!(
             user, method = method.label(), rip = %self.peer.ip(), lip = %self.local.ip(),
             session = self.session, tls = tls.unwrap_or("none"),
@@ -123,7 +123,7 @@ impl Summary {
     /// A password was not accepted, for whatever reason.
     pub fn login_failed(&self, user: &str, method: Method, refused: &Refused) {
         let result = answer::login_label(refused);
-        self.cx.metrics.auth_attempts.with_label_values(&[method.label(), result]).inc();
+        self.cx.metrics.clients.auth_attempts.with_label_values(&[method.label(), result]).inc();
         let reason = match refused {
             Refused::TooMany => "too many sessions of this user".to_owned(),
             Refused::Upstream(error) => error.to_string(),
@@ -135,27 +135,22 @@ impl Summary {
         );
     }
 
-    /// RETR or TOP was answered.
-    pub fn sent(&mut self, portion: Portion, sent: &Sent) {
+    /// RETR or TOP was answered, or cut off.
+    pub fn sent(&mut self, portion: Portion, sent: &Result<Sent, Broken>) {
         let (count, verb) = match portion {
             Portion::Whole => (&mut self.retr, "RETR"),
             Portion::Top(_) => (&mut self.top, "TOP"),
         };
         let result = match sent {
-            Sent::Complete { octets } => {
+            Ok(Sent::Complete { octets }) => {
                 count.0 += 1;
                 count.1 += octets;
                 "complete"
             }
-            Sent::Refused | Sent::Vanished => "refused",
+            Ok(Sent::Refused | Sent::Vanished) => "refused",
+            Err(_) => "aborted",
         };
-        self.cx.metrics.retrievals.with_label_values(&[verb, result]).inc();
-    }
-
-    /// RETR or TOP was cut off.
-    pub fn cut_off(&self, portion: Portion) {
-        let verb = if portion == Portion::Whole { "RETR" } else { "TOP" };
-        self.cx.metrics.retrievals.with_label_values(&[verb, "aborted"]).inc();
+        self.cx.metrics.sessions.retrievals.with_label_values(&[verb, result]).inc();
     }
 
     /// UPDATE is over.
@@ -166,13 +161,13 @@ impl Summary {
     /// The connection is over.
     pub fn ended(self, end: End) {
         let metrics = &self.cx.metrics;
-        metrics.sessions.with_label_values(&[end.label()]).inc();
+        metrics.sessions.ended.with_label_values(&[end.label()]).inc();
         let Some(user) = self.user else {
             tracing::debug!(rip = %self.peer.ip(), session = self.session, result = end.label(), "connection ended");
             return;
         };
-        metrics.sessions_active.dec();
-        metrics.session_duration.observe(self.begun.elapsed().as_secs_f64());
+        metrics.sessions.active.dec();
+        metrics.sessions.duration.observe(self.begun.elapsed().as_secs_f64());
         tracing::info!(
             user, rip = %self.peer.ip(), lip = %self.local.ip(), session = self.session, result = end.label(),
             top = format!("{}/{}", self.top.0, self.top.1),

@@ -1,6 +1,7 @@
 //! The TRANSACTION state, with its waiting: commands in, replies and messages out, until QUIT.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::authorization::capa;
@@ -16,7 +17,7 @@ use crate::metrics::Metrics;
 use crate::pop3::capa::Capabilities;
 use crate::pop3::command::{self, parse};
 use crate::pop3::reply::END;
-use crate::pop3::{Message, Portion, QuitPlan, Reply, Step, Transaction};
+use crate::pop3::{Message, QuitPlan, Reply, Step, Transaction};
 use crate::slots::Slot;
 
 /// A session that has read QUIT: all that UPDATE needs.
@@ -43,21 +44,18 @@ pub async fn transaction(
     pop: &mut PopStream,
     opened: Opened,
     settings: &Settings,
-    cx: &std::sync::Arc<Context>,
+    cx: &Arc<Context>,
     summary: &mut Summary,
 ) -> Result<Quit, End> {
     let Opened { transaction: mut tx, mut upstream, slot, hidden: _ } = opened;
-    let mut marked = MarkedCount::new(std::sync::Arc::clone(cx));
+    let mut marked = MarkedCount::new(Arc::clone(cx));
+    let mut next = None;
     loop {
-        let line = pop.line(Expect::Command, settings.limits.idle_timeout).await?;
-        let begun = Instant::now();
-        let (verb, step) = match line {
-            Line::TooLong => ("other", tx.too_long()),
-            Line::Text(text) => {
-                let parsed = parse(text);
-                (parsed.as_ref().map_or("other", command::label), tx.handle(parsed))
-            }
+        let (verb, step) = match next.take() {
+            Some(step) => step,
+            None => read(pop, &mut tx, settings).await?,
         };
+        let begun = Instant::now();
         marked.follow(tx.maildrop().marked());
         let mut ok = true;
         match step {
@@ -76,15 +74,17 @@ pub async fn transaction(
             }
             Step::Capa => capa(pop, Capabilities { stls: false, login: true }),
             Step::Send(message, portion) => {
-                let sent = match retr::send(pop, &mut upstream, cx, &message, portion).await {
-                    Ok(sent) => sent,
-                    Err(broken) => {
-                        summary.cut_off(portion);
-                        return Err(broken.into());
-                    }
-                };
+                let sent = retr::send(pop, &mut upstream, cx, &message, portion).await;
                 summary.sent(portion, &sent);
-                ok = answer_sent(pop, &mut tx, &message, portion, &sent)?;
+                match sent? {
+                    Sent::Complete { .. } if portion.is_retrieval() => tx.delivered(&message),
+                    Sent::Complete { .. } => {}
+                    Sent::Refused => ok = false,
+                    Sent::Vanished => {
+                        next = Some((verb, tx.vanished()));
+                        continue;
+                    }
+                }
             }
             Step::Quit(proof) => {
                 count_command(cx, verb, true);
@@ -97,39 +97,28 @@ pub async fn transaction(
             }
         }
         count_command(cx, verb, ok);
-        cx.metrics.command_duration.with_label_values(&[verb]).observe(begun.elapsed().as_secs_f64());
+        cx.metrics
+            .sessions
+            .command_duration
+            .with_label_values(&[verb])
+            .observe(begun.elapsed().as_secs_f64());
         pop.flush_much().await?;
     }
 }
 
-/// What follows from how a message was answered.
-fn answer_sent(
+/// The next step, and the verb that led to it.
+async fn read(
     pop: &mut PopStream,
     tx: &mut Transaction,
-    message: &Message,
-    portion: Portion,
-    sent: &Sent,
-) -> Result<bool, End> {
-    match sent {
-        Sent::Complete { .. } => {
-            if portion.is_retrieval() {
-                tx.delivered(message);
-            }
-            Ok(true)
+    settings: &Settings,
+) -> Result<(&'static str, Step), End> {
+    Ok(match pop.line(Expect::Command, settings.limits.idle_timeout).await? {
+        Line::TooLong => ("other", tx.too_long()),
+        Line::Text(text) => {
+            let parsed = parse(text);
+            (parsed.as_ref().map_or("other", command::label), tx.handle(parsed))
         }
-        Sent::Refused => Ok(false),
-        Sent::Vanished => match tx.vanished() {
-            Step::Close(reply) => {
-                pop.reply(&reply);
-                Err(End::BadCommands)
-            }
-            Step::Reply(reply) => {
-                pop.reply(&reply);
-                Ok(false)
-            }
-            _ => Ok(false),
-        },
-    }
+    })
 }
 
 /// The scan listings (RFC 1939 §5). Sent in pieces: a large maildrop's listing has megabytes.
@@ -177,11 +166,11 @@ fn unique_id(pop: &mut PopStream, message: &Message, upstream: &Upstream, settin
 #[derive(Debug)]
 struct MarkedCount {
     pending: usize,
-    cx: std::sync::Arc<Context>,
+    cx: Arc<Context>,
 }
 
 impl MarkedCount {
-    const fn new(cx: std::sync::Arc<Context>) -> Self {
+    const fn new(cx: Arc<Context>) -> Self {
         Self { pending: 0, cx }
     }
 
@@ -193,8 +182,8 @@ impl MarkedCount {
     fn follow(&mut self, marked: usize) {
         if marked > self.pending {
             let more = marked - self.pending;
-            self.metrics().dele_marked.inc_by(more as u64);
-            self.metrics().dele_pending.add(count(more));
+            self.metrics().sessions.marked.inc_by(more as u64);
+            self.metrics().sessions.marked_pending.add(count(more));
             self.pending = marked;
         }
         self.count("discarded", self.pending - marked);
@@ -206,8 +195,8 @@ impl MarkedCount {
     }
 
     fn count(&mut self, result: &str, messages: usize) {
-        self.metrics().dele.with_label_values(&[result]).inc_by(messages as u64);
-        self.metrics().dele_pending.sub(count(messages));
+        self.metrics().sessions.marked_results.with_label_values(&[result]).inc_by(messages as u64);
+        self.metrics().sessions.marked_pending.sub(count(messages));
         self.pending = self.pending.saturating_sub(messages);
     }
 }

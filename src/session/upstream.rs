@@ -71,18 +71,20 @@ impl Upstream {
     pub async fn client(&mut self) -> Result<&mut Client, Error> {
         let connected = match self.client.take() {
             Some(connected) => connected,
-            None => {
-                let mut connected =
-                    connect(&self.credentials, &self.origin, &self.settings, &self.cx).await?;
-                let select = connected.client.select(&self.settings.maildrop.hide_keyword);
-                let mailbox = timed(&self.cx, "SELECT", select).await?;
-                if mailbox.uidvalidity != self.mailbox.uidvalidity {
-                    return Err(Error::Unusable("UIDVALIDITY changed within a session"));
-                }
-                connected
-            }
+            None => self.reconnect().await?,
         };
         Ok(&mut self.client.insert(connected).client)
+    }
+
+    async fn reconnect(&self) -> Result<Connected, Error> {
+        let mut connected = connect(&self.credentials, &self.origin, &self.settings, &self.cx).await?;
+        let select = connected.client.select(&self.settings.maildrop.hide_keyword);
+        let mailbox = timed(&self.cx, "SELECT", select).await?;
+        if mailbox.uidvalidity == self.mailbox.uidvalidity {
+            Ok(connected)
+        } else {
+            Err(Error::Unusable("UIDVALIDITY changed within a session"))
+        }
     }
 
     /// The connection cannot be used any more.
@@ -106,14 +108,14 @@ async fn connect(
 ) -> Result<Connected, Error> {
     let before = Instant::now();
     let result = Client::connect(&settings.dialer, settings.terms).await;
-    cx.metrics.upstream_connect_duration.observe(before.elapsed().as_secs_f64());
-    cx.metrics.upstream_connects.with_label_values(&[label(&result)]).inc();
-    cx.metrics.upstream_up.set(i64::from(result.is_ok()));
-    cx.metrics.upstream_connections_active.inc();
+    cx.metrics.upstream.connect_duration.observe(before.elapsed().as_secs_f64());
+    cx.metrics.upstream.connects.with_label_values(&[label(&result)]).inc();
+    cx.metrics.upstream.up.set(i64::from(result.is_ok()));
+    cx.metrics.upstream.active.inc();
     let mut connected = match result {
         Ok(client) => Connected { client, cx: Arc::clone(cx) },
         Err(error) => {
-            cx.metrics.upstream_connections_active.dec();
+            cx.metrics.upstream.active.dec();
             return Err(error);
         }
     };
@@ -141,8 +143,8 @@ pub async fn timed<T>(
 ) -> Result<T, Error> {
     let before = Instant::now();
     let result = work.await;
-    cx.metrics.upstream_command_duration.with_label_values(&[step]).observe(before.elapsed().as_secs_f64());
-    cx.metrics.upstream_commands.with_label_values(&[step, label(&result)]).inc();
+    cx.metrics.upstream.command_duration.with_label_values(&[step]).observe(before.elapsed().as_secs_f64());
+    cx.metrics.upstream.commands.with_label_values(&[step, label(&result)]).inc();
     result
 }
 
@@ -160,8 +162,8 @@ impl Connected {
 impl Drop for Connected {
     fn drop(&mut self) {
         let (received, sent) = self.client.traffic();
-        self.cx.metrics.upstream_received.inc_by(received);
-        self.cx.metrics.upstream_sent.inc_by(sent);
-        self.cx.metrics.upstream_connections_active.dec();
+        self.cx.metrics.upstream.received.inc_by(received);
+        self.cx.metrics.upstream.sent.inc_by(sent);
+        self.cx.metrics.upstream.active.dec();
     }
 }
