@@ -1,5 +1,52 @@
-//! lastpop
+//! lastpop, the last POP3 server an ISP runs: a transparent POP3-to-IMAP migration proxy.
+//!
+//! Old mail clients speak POP3 to it, it speaks IMAP to the mail store. RETR becomes a streamed FETCH, DELE
+//! becomes a flag that is set at QUIT, and nothing is ever removed. This page is the map of the code.
+//!
+//! # One session, from accept to close
+//!
+//! Read in this order, and never back:
+//!
+//! 1. [`listener`]: a connection is accepted, counted, and given a task.
+//! 2. [`session`]: the three states of RFC 1939 §3 as three functions.
+//! 3. [`pop3::command`], [`pop3::authorization`], [`session::authorization`]: lines become a user name and a
+//!    password.
+//! 4. [`session::open`], [`session::upstream`], [`imap::client`]: these open a mailbox upstream.
+//! 5. [`pop3::maildrop`], [`pop3::transaction`], [`session::transaction`]: the mailbox as a numbered list,
+//!    and what commands do to it.
+//! 6. [`session::retr`], [`imap::reader`], [`pop3::dot`]: a message streams through.
+//! 7. [`session::update`], [`imap::command`]: after QUIT, deleted messages are hidden.
+//!
+//! # Floors
+//!
+//! ```text
+//! 4 process    cli, serve, check, listener, logging
+//! 3 flow       session/*, admin                                  async; orchestrates, logs, counts
+//! 2 peers      net/*, imap/{reader,client,login,mailbox},        async; each wraps one outside thing
+//!              metrics/*, slots, random
+//! 1 decisions  pop3/{maildrop,authorization,transaction},        sync; no clock, no log
+//!              uidl, config/*
+//! 0 words      pop3/{line,command,sasl,reply,capa,dot},          bytes <-> values
+//!              imap/{command,set,frame,response,fetch,capability,error}
+//! ```
+//!
+//! Imports go down, sideways only inside one folder, on the top floor, and from `imap` to `net`. `pop3` does not know that
+//! IMAP exists, `imap` does not know that POP3 exists; only `session` says both words, and `metrics` and
+//! `config` name what they need of either. Floors 0 and 1 know no runtime, no log and no clock. Only floors
+//! 3 and 4 log and count. A test holds the code to this.
+//!
+//! # What is absent on purpose
+//!
+//! - No IMAP command that removes anything: [`imap::command::Command`] cannot express one, and no flag can be
+//!   stored that is not in [`imap::command::Flag`].
+//! - No UPDATE without QUIT: [`pop3::QuitPlan`] is made only from the proof that QUIT was read.
+//! - No message in memory or on disk: bodies stream in pieces of some kilobytes, and a connection that is lost
+//!   within one ends in a TCP reset ([`net::Connection::body_begins`]), so that half a message never looks
+//!   whole.
+//! - No text of a client or an upstream in a reply: [`pop3::Reply`] is made from our own sentences.
+//! - No secret in a log: [`pop3::Credentials`] and [`imap::command::Login`] print as `***`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
 pub mod admin;
 pub mod check;
 pub mod cli;
