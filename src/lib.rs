@@ -20,17 +20,18 @@
 //! # Floors
 //!
 //! ```text
-//! 4 process    cli, serve, check, listener, logging
-//! 3 flow       session/*, admin                                  async; orchestrates, logs, counts
+//! 4 process    cli, serve, check, listener, admin, logging
+//! 3 flow       session/*                                         async; orchestrates, logs, counts
 //! 2 peers      net/*, imap/{reader,client,login,mailbox},        async; each wraps one outside thing
-//!              metrics/*, slots, random
+//!              metrics/*, slots
 //! 1 decisions  pop3/{maildrop,authorization,transaction},        sync; no clock, no log
-//!              uidl, config/*
+//!              uidl, config/*, random
 //! 0 words      pop3/{line,command,sasl,reply,capa,dot},          bytes <-> values
 //!              imap/{command,set,frame,response,fetch,capability,error}
 //! ```
 //!
-//! Imports go down, sideways only inside one folder, on the top floor, and from `imap` to `net`. `pop3` does not know that
+//! Imports go down, sideways only inside one folder, on the top floor, from `imap` to `net`, and
+//! from `config` to `uidl`. `pop3` does not know that
 //! IMAP exists, `imap` does not know that POP3 exists; only `session` says both words, and `metrics` and
 //! `config` name what they need of either. Floors 0 and 1 know no runtime, no log and no clock. Only floors
 //! 3 and 4 log and count. A test holds the code to this.

@@ -1,8 +1,8 @@
 //! The configuration: one struct per section, with every key's meaning, unit, default and reason.
 //!
-//! `config/lastpop.toml` says the same for administrators. [`load`] reads it: a file in TOML, then the
+//! `config/lastpop.toml` says the same for administrators. [`load()`] reads it: a file in TOML, then the
 //! environment over it (`LASTPOP_UPSTREAM__ADDRESS`). Values are parsed into types that cannot hold what
-//! makes no sense, so nothing is validated later; what two keys must agree on is in [`check`].
+//! makes no sense, so nothing is validated later; what two keys must agree on is in `check`.
 
 mod check;
 mod load;

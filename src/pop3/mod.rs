@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows that IMAP exists, reads a clock, logs, or waits. Read in this order:
 //!
-//! 1. [`line`]: bounded command lines out of a byte buffer (RFC 1939 §3, RFC 2449 §4).
+//! 1. [`mod@line`]: bounded command lines out of a byte buffer (RFC 1939 §3, RFC 2449 §4).
 //! 2. [`command`]: one line to one [`Command`].
 //! 3. [`sasl`]: the exchanges behind `AUTH` (RFC 5034, RFC 4616).
 //! 4. [`authorization`]: the AUTHORIZATION state.
