@@ -64,7 +64,7 @@ pub fn run() -> ExitCode {
 const fn code(error: &StartError) -> u8 {
     match error {
         StartError::Config(_) | StartError::Tls(_) | StartError::Log(_) => exit::CONFIG,
-        StartError::Bind { .. } | StartError::Internal(_) => exit::FAILURE,
+        StartError::Bind { .. } | StartError::Store(_) | StartError::Internal(_) => exit::FAILURE,
     }
 }
 

@@ -23,7 +23,7 @@
 //! 4 process    cli, serve, check, listener, admin, logging
 //! 3 flow       session/*                                         async; orchestrates, logs, counts
 //! 2 peers      net/*, imap/{reader,client,login,mailbox},        async; each wraps one outside thing
-//!              metrics/*, slots
+//!              metrics/*, slots, store
 //! 1 decisions  pop3/{maildrop,authorization,transaction},        sync; no clock, no log
 //!              uidl, config/*, random
 //! 0 words      pop3/{line,command,sasl,reply,capa,dot},          bytes <-> values
@@ -62,4 +62,5 @@ pub mod random;
 pub mod serve;
 pub mod session;
 pub mod slots;
+pub mod store;
 pub mod uidl;

@@ -16,6 +16,7 @@ use crate::config::{self, Config, Verify};
 use crate::listener::{self, Bound, Gate};
 use crate::metrics::Metrics;
 use crate::session::Context;
+use crate::store::Store;
 
 /// How long an UPDATE may go on after everything else has ended.
 const UPDATE: Duration = Duration::from_secs(30);
@@ -35,6 +36,9 @@ pub enum StartError {
     /// `log.level` cannot be understood.
     #[error("{0}")]
     Log(String),
+    /// The state store cannot be used.
+    #[error("{0}")]
+    Store(#[from] crate::store::StoreError),
     /// An address cannot be listened on.
     #[error("cannot listen on {address} ({key}): {source}")]
     Bind {
@@ -63,8 +67,9 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
         source,
     })?;
     let labels: Vec<String> = bound.iter().map(|bound| bound.label.clone()).collect();
+    let store = Store::open(&config.state.url).await?;
     let metrics = Metrics::new(&labels).map_err(internal)?;
-    let cx = Arc::new(Context::new(&config, metrics)?);
+    let cx = Arc::new(Context::new(&config, metrics, store)?);
     loaded(&cx, &config);
     let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;
@@ -114,6 +119,7 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
         );
     }
     let _ = timeout(CLOSE, sessions.wait()).await;
+    cx.store.close().await;
     stop_admin.cancel();
     // A scraper that holds its connection open does not hold us.
     let _ = timeout(Duration::from_secs(1), admin).await;

@@ -31,7 +31,10 @@ const RECIPES: [(&str, &str); 7] = [
 
 /// A template that gives every message of a mailbox its unique-id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recipe(Vec<Part>);
+pub struct Recipe {
+    template: String,
+    parts: Vec<Part>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
@@ -72,8 +75,8 @@ impl Recipe {
                 visible ASCII are possible"
             )
         })?;
-        let recipe = Self(parts);
-        if !recipe.0.iter().any(|part| matches!(part, Part::Number { field: Field::Uid, .. })) {
+        let recipe = Self { template: template.to_owned(), parts };
+        if !recipe.parts.iter().any(|part| matches!(part, Part::Number { field: Field::Uid, .. })) {
             return Err(format!(
                 "`{text}` does not use {{uid}}, so all messages would have the same unique-id"
             ));
@@ -86,9 +89,14 @@ impl Recipe {
         Ok(recipe)
     }
 
+    /// The recipe as a template, from which it can be made again.
+    pub fn template(&self) -> &str {
+        &self.template
+    }
+
     /// Appends the unique-id of the message `uid` to `out`.
     pub fn write(&self, uid: u32, uidvalidity: u32, out: &mut Vec<u8>) {
-        for part in &self.0 {
+        for part in &self.parts {
             match part {
                 Part::Text(text) => out.extend_from_slice(text),
                 Part::Number { field, hex, width } => {
@@ -107,7 +115,7 @@ impl Recipe {
             Part::Text(text) => text.len(),
             Part::Number { width, .. } => (*width).max(MAX_DIGITS),
         };
-        self.0.iter().map(longest).sum()
+        self.parts.iter().map(longest).sum()
     }
 }
 

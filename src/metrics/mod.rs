@@ -6,6 +6,7 @@ mod clients;
 mod process;
 mod register;
 mod sessions;
+mod store;
 mod upstream;
 
 use prometheus::{Encoder, Registry, TextEncoder};
@@ -14,6 +15,7 @@ pub use clients::Clients;
 pub use process::Process;
 use register::Register;
 pub use sessions::Sessions;
+pub use store::Store;
 pub use upstream::Upstream;
 
 /// Buckets for what a person waits for, in seconds.
@@ -29,6 +31,8 @@ pub struct Metrics {
     pub sessions: Sessions,
     /// Connections to the upstream.
     pub upstream: Upstream,
+    /// The state store.
+    pub store: Store,
     /// The process itself.
     pub process: Process,
 }
@@ -41,6 +45,7 @@ impl Metrics {
             clients: Clients::new(&to, listeners)?,
             sessions: Sessions::new(&to)?,
             upstream: Upstream::new(&to)?,
+            store: Store::new(&to)?,
             process: Process::new(&to)?,
             registry: to.0,
         })

@@ -43,6 +43,7 @@ enum Kind {
 fn kind(refused: &Refused) -> Kind {
     let error = match refused {
         Refused::TooMany => return Kind::InUse,
+        Refused::Store(_) => return Kind::Temporary,
         Refused::Upstream(error) => error,
     };
     match error {

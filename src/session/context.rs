@@ -13,6 +13,7 @@ use crate::metrics::Metrics;
 use crate::net::Dialer;
 use crate::net::tls::{self, Certificates, TlsError};
 use crate::slots::Slots;
+use crate::store::Store;
 
 /// Shared by all sessions.
 pub struct Context {
@@ -24,6 +25,8 @@ pub struct Context {
     pub acceptor: Option<TlsAcceptor>,
     /// What is counted.
     pub metrics: Metrics,
+    /// What must outlive the process.
+    pub store: Store,
     /// Sessions by user, for `limits.sessions_per_user`.
     pub users: Slots<Vec<u8>>,
     /// Shutdown has begun: who is not logged in is sent away.
@@ -55,7 +58,7 @@ pub struct Settings {
 
 impl Context {
     /// Everything from the configuration. Fails when a certificate or a CA file cannot be used.
-    pub fn new(config: &Config, metrics: Metrics) -> Result<Self, TlsError> {
+    pub fn new(config: &Config, metrics: Metrics, store: Store) -> Result<Self, TlsError> {
         let certificates = Arc::new(Certificates::load(certificate_files(config))?);
         let acceptor = if config.tls.certificates.is_empty() {
             None
@@ -67,6 +70,7 @@ impl Context {
             certificates,
             acceptor,
             metrics,
+            store,
             users: Slots::default(),
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),

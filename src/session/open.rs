@@ -1,12 +1,15 @@
 //! From credentials to a maildrop: the upstream is asked, and its listing becomes what the client sees.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::context::{Context, Settings};
 use super::upstream::{Origin, Upstream};
 use crate::imap::Error;
 use crate::pop3::{Credentials, Maildrop, Transaction};
 use crate::slots::Slot;
+use crate::store::StoreError;
+use crate::uidl::Recipe;
 
 /// A session that is logged in.
 #[derive(Debug)]
@@ -15,6 +18,8 @@ pub struct Opened {
     pub transaction: Transaction,
     /// The connection behind it.
     pub upstream: Upstream,
+    /// The recipe for its unique-ids: the one that served this user first.
+    pub recipe: Arc<Recipe>,
     /// How many messages are hidden.
     pub hidden: usize,
     /// Counts among the user's sessions as long as it lives.
@@ -28,6 +33,8 @@ pub enum Refused {
     Upstream(Error),
     /// The user has `limits.sessions_per_user` sessions already.
     TooMany,
+    /// The listing needs a stored fact that is not to be had now.
+    Store(StoreError),
 }
 
 /// Opens the maildrop. The password is accepted only when INBOX was selected and listed as a whole: some
@@ -43,13 +50,34 @@ pub async fn open(
     let (upstream, listing) = Upstream::open(credentials, origin, Arc::clone(settings), Arc::clone(cx))
         .await
         .map_err(Refused::Upstream)?;
-    let Some(slot) = cx.users.enter(user, settings.limits.sessions_per_user) else {
+    let Some(slot) = cx.users.enter(user.clone(), settings.limits.sessions_per_user) else {
         upstream.logout().await;
         return Err(Refused::TooMany);
     };
+    // Committed before the reply that relies on it.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let uidvalidity = upstream.mailbox().uidvalidity;
+    let name = String::from_utf8_lossy(&user).into_owned();
+    let pin = match cx.store.pin(&name, uidvalidity, &settings.maildrop.uidl, now).await {
+        Ok(pin) => pin,
+        Err(error) => {
+            cx.metrics.store.errors.inc();
+            upstream.logout().await;
+            return Err(Refused::Store(error));
+        }
+    };
+    if pin.uidvalidity_changed {
+        cx.metrics.store.uidvalidity_changes.inc();
+        tracing::warn!(
+            user = name,
+            uidvalidity,
+            "UIDVALIDITY changed: this user's clients download everything again"
+        );
+    }
     let shown = listing.iter().filter(|row| !row.hidden).map(|row| (row.uid, row.octets));
     let maildrop = Maildrop::new(shown);
     let hidden = listing.len() - maildrop.len();
     let transaction = Transaction::new(maildrop, upstream.mailbox().keyword);
-    Ok(Opened { transaction, upstream, hidden, slot })
+    Ok(Opened { transaction, upstream, recipe: pin.recipe, hidden, slot })
 }

@@ -127,6 +127,7 @@ impl Summary {
         let reason = match refused {
             Refused::TooMany => "too many sessions of this user".to_owned(),
             Refused::Upstream(error) => error.to_string(),
+            Refused::Store(error) => error.to_string(),
         };
         tracing::info!(
             user, method = method.label(), rip = %self.peer.ip(), lip = %self.local.ip(),

@@ -19,6 +19,7 @@ use crate::pop3::command::{self, parse};
 use crate::pop3::reply::END;
 use crate::pop3::{Message, QuitPlan, Reply, Step, Transaction};
 use crate::slots::Slot;
+use crate::uidl::Recipe;
 
 /// A session that has read QUIT: all that UPDATE needs.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ pub async fn transaction(
     cx: &Arc<Context>,
     summary: &mut Summary,
 ) -> Result<Quit, End> {
-    let Opened { transaction: mut tx, mut upstream, slot, hidden: _ } = opened;
+    let Opened { transaction: mut tx, mut upstream, recipe, slot, hidden: _ } = opened;
     let mut marked = MarkedCount::new(Arc::clone(cx));
     let mut next = None;
     loop {
@@ -64,13 +65,13 @@ pub async fn transaction(
                 pop.reply(&reply);
             }
             Step::List => list(pop, &tx).await?,
-            Step::Uidl => uidl(pop, &tx, &upstream, settings).await?,
+            Step::Uidl => uidl(pop, &tx, &recipe, upstream.mailbox().uidvalidity).await?,
             Step::ListOne(message) => {
                 pop.reply(&Reply::ok(format!("{} {}", message.number(), message.octets())));
             }
             Step::UidlOne(message) => {
                 pop.output().extend_from_slice(b"+OK ");
-                unique_id(pop, &message, &upstream, settings);
+                unique_id(pop, &message, &recipe, upstream.mailbox().uidvalidity);
             }
             Step::Capa => capa(pop, Capabilities { stls: false, login: true }),
             Step::Send(message, portion) => {
@@ -137,16 +138,11 @@ async fn list(pop: &mut PopStream, tx: &Transaction) -> Result<(), End> {
 }
 
 /// The unique-id listing (RFC 1939 §7).
-async fn uidl(
-    pop: &mut PopStream,
-    tx: &Transaction,
-    upstream: &Upstream,
-    settings: &Settings,
-) -> Result<(), End> {
+async fn uidl(pop: &mut PopStream, tx: &Transaction, recipe: &Recipe, uidvalidity: u32) -> Result<(), End> {
     pop.reply(&Reply::ok("Unique-ids follow."));
     pop.connection().body_begins();
     for message in tx.maildrop().messages() {
-        unique_id(pop, &message, upstream, settings);
+        unique_id(pop, &message, recipe, uidvalidity);
         pop.flush_much().await?;
     }
     pop.output().extend_from_slice(END);
@@ -154,10 +150,10 @@ async fn uidl(
     Ok(())
 }
 
-fn unique_id(pop: &mut PopStream, message: &Message, upstream: &Upstream, settings: &Settings) {
+fn unique_id(pop: &mut PopStream, message: &Message, recipe: &Recipe, uidvalidity: u32) {
     let output = pop.output();
     let _ = write!(output, "{} ", message.number());
-    settings.maildrop.uidl.write(message.id(), upstream.mailbox().uidvalidity, output);
+    recipe.write(message.id(), uidvalidity, output);
     output.extend_from_slice(b"\r\n");
 }
 

@@ -1,0 +1,26 @@
+//! The state store, and what is learnt from it.
+
+use prometheus::{Error, IntCounter};
+
+use super::Register;
+
+/// The state store.
+#[derive(Debug)]
+pub struct Store {
+    /// Logins that it could not serve.
+    pub errors: IntCounter,
+    /// Users whose mailbox has another UIDVALIDITY than before.
+    pub uidvalidity_changes: IntCounter,
+}
+
+impl Store {
+    pub(super) fn new(to: &Register) -> Result<Self, Error> {
+        Ok(Self {
+            errors: to.counter("store_errors_total", "Logins that failed because of the state store.")?,
+            uidvalidity_changes: to.counter(
+                "uidvalidity_changes_total",
+                "Users whose mailbox had another UIDVALIDITY than before: they download everything again.",
+            )?,
+        })
+    }
+}
