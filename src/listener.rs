@@ -113,7 +113,7 @@ fn admit(
     // Fails only when the peer is gone already.
     let Ok(local) = net::dial::tune(&tcp).and_then(|()| tcp.local_addr()) else { return Err("gone") };
     let arrival = Arrival {
-        connection: Connection::new(Transport::Tcp(tcp)),
+        connection: Connection::new(Transport::Tcp(tcp), net::connection::COMMANDS),
         peer,
         local: net::canonical(local),
         listener: label.to_owned(),

@@ -103,8 +103,7 @@ deploy/demo.sh --once
 
 if [[ $full == yes ]]; then
   step 'measurements'
-  benches/memory.sh
-  benches/retr.sh
+  benches/stream.sh
 fi
 
 step 'all passed'

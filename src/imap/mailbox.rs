@@ -6,7 +6,7 @@ use super::client::{Client, ended};
 use super::command::{Change, Command, Keyword, Section};
 use super::error::Error;
 use super::reader::Event;
-use super::response::{Code, Kind, Response, Status};
+use super::response::{Code, Kind, Reason, Response, Status};
 use super::set::UidSet;
 
 /// What SELECT said.
@@ -18,6 +18,8 @@ pub struct Mailbox {
     pub exists: u32,
     /// May the keyword that was asked about be stored, now and for good?
     pub keyword: bool,
+    /// May `\Seen`?
+    pub seen: bool,
 }
 
 /// One message of the listing.
@@ -51,7 +53,7 @@ impl Client {
     pub async fn select(&mut self, keyword: &Keyword) -> Result<Mailbox, Error> {
         let (mut uidvalidity, mut exists, mut read_only) = (0, None, false);
         // Without PERMANENTFLAGS all flags can be stored (RFC 3501 §7.1); STORE's echo has the last word.
-        let mut permanent = true;
+        let (mut permanent, mut seen) = (true, true);
         self.run(&Command::SelectInbox, |response| match response {
             Response::Exists(count) => exists = Some(*count),
             Response::Status(Status { code: Some(code), .. })
@@ -59,6 +61,7 @@ impl Client {
                 Code::UidValidity(value) => uidvalidity = *value,
                 Code::PermanentFlags(flags) => {
                     permanent = flags.contains("\\*") || flags.contains(keyword.as_str());
+                    seen = flags.contains("\\Seen");
                 }
                 Code::ReadOnly => read_only = true,
                 Code::Capability(_) | Code::Reason(_) | Code::Other => {}
@@ -70,7 +73,7 @@ impl Client {
         if uidvalidity == 0 {
             return Err(Error::Protocol("SELECT gave no UIDVALIDITY"));
         }
-        Ok(Mailbox { uidvalidity, exists, keyword: permanent && !read_only })
+        Ok(Mailbox { uidvalidity, exists, keyword: permanent && !read_only, seen: seen && !read_only })
     }
 
     /// Lists the whole mailbox, ascending by UID. A listing that is not complete, or names a UID twice, is
@@ -130,6 +133,8 @@ impl Client {
                     if let Some(status) = ended(&response, &tag, &mut foreign)? {
                         return match status.kind {
                             Kind::Ok => Ok(inline.map(|octets| Body::inline(uid, octets))),
+                            // The message may be gone; whoever asked finds out (RFC 5530 §3).
+                            _ if status.reason() == Some(Reason::ExpungeIssued) => Ok(None),
                             _ => Err(Error::refused(command.label(), &status)),
                         };
                     }

@@ -147,6 +147,7 @@ mod tests {
 
     use super::*;
     use crate::net::Transport;
+    use crate::net::connection::MESSAGES;
 
     /// Everything that a reader gives for `bytes` sent in pieces of `size`, as text.
     async fn events(bytes: &'static [u8], size: usize) -> Vec<String> {
@@ -158,7 +159,8 @@ mod tests {
             }
         };
         let receive = async move {
-            let mut reader = Reader::new(Connection::new(Transport::Memory(ours)), Duration::from_secs(1));
+            let mut reader =
+                Reader::new(Connection::new(Transport::Memory(ours), MESSAGES), Duration::from_secs(1));
             let mut all = Vec::new();
             loop {
                 let event = match reader.next().await {
@@ -211,7 +213,8 @@ mod tests {
     async fn a_body_that_nobody_wants_is_skipped() {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         theirs.write_all(b"* 1 FETCH (UID 7 BODY[] {3}\r\nabc)\r\n* 5 EXISTS\r\n").await.expect("room");
-        let mut reader = Reader::new(Connection::new(Transport::Memory(ours)), Duration::from_secs(1));
+        let mut reader =
+            Reader::new(Connection::new(Transport::Memory(ours), MESSAGES), Duration::from_secs(1));
         assert!(matches!(reader.next().await, Ok(Event::Body(_))));
         assert!(matches!(reader.next().await, Ok(Event::Response(Response::Exists(5)))));
         assert!(matches!(reader.next().await, Err(Error::Timeout)));
@@ -222,7 +225,8 @@ mod tests {
         for bytes in [&b"* LIST () {65536}\r\n"[..], b"* 1 FETCH (BODY[] {99999999999}\r\n"] {
             let (ours, mut theirs) = tokio::io::duplex(1024);
             theirs.write_all(bytes).await.expect("room");
-            let mut reader = Reader::new(Connection::new(Transport::Memory(ours)), Duration::from_secs(1));
+            let mut reader =
+                Reader::new(Connection::new(Transport::Memory(ours), MESSAGES), Duration::from_secs(1));
             assert!(matches!(reader.next().await, Err(Error::Protocol(_))), "{}", bytes.escape_ascii());
         }
     }

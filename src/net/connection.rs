@@ -15,9 +15,12 @@ use zeroize::Zeroize;
 
 use super::transport::Transport;
 
-/// How much is read at once, in octets. Large enough that a fast upstream is not slowed by calls, small
-/// enough that ten thousand busy sessions fit in memory.
-const READ: usize = 16 * 1024;
+/// How much is read at once from a client, in octets: its commands are short.
+pub const COMMANDS: usize = 2 * 1024;
+
+/// How much is read at once from an upstream, in octets. Large enough that messages are not slowed by calls,
+/// small enough that ten thousand busy sessions fit in memory.
+pub const MESSAGES: usize = 64 * 1024;
 
 /// Longest TLS handshake, on either side. An honest one takes a few round trips.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -39,6 +42,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Connection {
     transport: Transport,
+    read: usize,
     input: BytesMut,
     output: Vec<u8>,
     /// Octets of the output that have left already: a flush may be interrupted.
@@ -50,10 +54,11 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Takes over a byte stream.
-    pub fn new(transport: Transport) -> Self {
+    /// Takes over a byte stream, from which `read` octets are read at once.
+    pub fn new(transport: Transport, read: usize) -> Self {
         Self {
             transport,
+            read,
             input: BytesMut::new(),
             output: Vec::new(),
             written: 0,
@@ -66,7 +71,7 @@ impl Connection {
 
     /// A connection that is at its end.
     pub fn ended() -> Self {
-        Self::new(Transport::ended())
+        Self::new(Transport::ended(), 0)
     }
 
     /// What was received and not yet consumed.
@@ -88,7 +93,7 @@ impl Connection {
 
     /// Waits for more input, at most `limit` long. `Ok(0)` is the end of the stream.
     pub async fn fill(&mut self, limit: Duration) -> io::Result<usize> {
-        self.input.reserve(READ);
+        self.input.reserve(self.read);
         let octets = timeout(limit, self.transport.read_buf(&mut self.input)).await??;
         self.received += octets as u64;
         Ok(octets)

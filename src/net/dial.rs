@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::connection::Connection;
+use super::connection::{Connection, MESSAGES};
 use super::transport::Transport;
 use crate::config::HostPort;
 
@@ -72,7 +72,7 @@ impl Dialer {
         let mut last = Err(DialError::NoAddress);
         for host in addresses {
             last = match timeout(limit, tcp(host)).await {
-                Ok(Ok(tcp)) => Ok(Connection::new(Transport::Tcp(tcp))),
+                Ok(Ok(tcp)) => Ok(Connection::new(Transport::Tcp(tcp), MESSAGES)),
                 Ok(Err(error)) => Err(DialError::Connect(host.clone(), error)),
                 Err(_) => Err(DialError::Timeout(host.clone())),
             };
@@ -133,7 +133,7 @@ async fn memory(peer: &mpsc::Sender<DuplexStream>) -> Result<(Connection, HostPo
     let host = HostPort { host: "memory".into(), port: 0 };
     let (ours, theirs) = tokio::io::duplex(MEMORY);
     match peer.send(theirs).await {
-        Ok(()) => Ok((Connection::new(Transport::Memory(ours)), host)),
+        Ok(()) => Ok((Connection::new(Transport::Memory(ours), MESSAGES), host)),
         Err(_) => Err(DialError::Connect(host, io::ErrorKind::ConnectionRefused.into())),
     }
 }

@@ -2,7 +2,7 @@
 
 use nom::branch::alt;
 use nom::bytes::complete::{take_till, take_while, take_while1};
-use nom::character::complete::{char, space0, space1};
+use nom::character::complete::char;
 use nom::combinator::{all_consuming, map, opt, rest, success};
 use nom::sequence::{preceded, terminated};
 use nom::{IResult, Parser};
@@ -131,20 +131,28 @@ fn keyword(line: &[u8]) -> IResult<&[u8], &[u8]> {
     .parse(line)
 }
 
+/// Spaces, and nothing else that looks like one: nom's own take a TAB as well.
+fn spaces0(input: &[u8]) -> IResult<&[u8], &[u8]> {
+    take_while(|octet| octet == b' ').parse(input)
+}
+
+fn spaces1(input: &[u8]) -> IResult<&[u8], &[u8]> {
+    take_while1(|octet| octet == b' ').parse(input)
+}
+
+fn is_blank(arguments: &[u8]) -> bool {
+    arguments.iter().all(|octet| *octet == b' ')
+}
+
 fn nothing<'a>(arguments: &'a [u8], command: Command<'a>) -> Result<Command<'a>, CommandError> {
-    let spaces = all_consuming(space0::<_, nom::error::Error<&[u8]>>).parse(arguments);
-    spaces.map(|_| command).map_err(|_| CommandError::Syntax)
+    if is_blank(arguments) { Ok(command) } else { Err(CommandError::Syntax) }
 }
 
 /// `SP name`, trailing spaces dropped: a name cannot end in one, a hand-typed line can.
 fn name(arguments: &[u8]) -> Result<&[u8], CommandError> {
-    let (_, name) = preceded(space1::<_, nom::error::Error<&[u8]>>, rest)
-        .parse(arguments)
-        .map_err(|_| CommandError::Syntax)?;
-    match name.trim_ascii_end() {
-        b"" => Err(CommandError::Syntax),
-        name => Ok(name),
-    }
+    let end = arguments.iter().rposition(|octet| *octet != b' ').ok_or(CommandError::Syntax)?;
+    let (_, name) = preceded(spaces1, rest).parse(&arguments[..=end]).map_err(|_| CommandError::Syntax)?;
+    Ok(name)
 }
 
 /// `SP string`: everything behind one space. An empty password is the caller's to refuse.
@@ -157,38 +165,36 @@ type AuthArguments<'a> = Option<(&'a [u8], Option<&'a [u8]>)>;
 
 fn auth(arguments: &[u8]) -> Result<AuthArguments<'_>, CommandError> {
     fn word(input: &[u8]) -> IResult<&[u8], &[u8]> {
-        preceded(space1, take_while1(|octet| octet != b' ')).parse(input)
+        preceded(spaces1, take_while1(|octet| octet != b' ')).parse(input)
     }
-    all_consuming(terminated(opt((word, opt(word))), space0))
+    all_consuming(terminated(opt((word, opt(word))), spaces0))
         .parse(arguments)
         .map(|(_, parsed)| parsed)
         .map_err(|_| CommandError::Syntax)
 }
 
 fn optional_msg(arguments: &[u8]) -> Result<Option<MsgNum>, CommandError> {
-    match arguments.trim_ascii() {
-        b"" => Ok(None),
-        _ => msg(arguments).map(Some),
-    }
+    if is_blank(arguments) { Ok(None) } else { msg(arguments).map(Some) }
 }
 
 fn msg(arguments: &[u8]) -> Result<MsgNum, CommandError> {
-    if arguments.trim_ascii().is_empty() {
+    if is_blank(arguments) {
         return Err(CommandError::Syntax);
     }
     let (_, word) =
-        all_consuming(terminated(word, space0)).parse(arguments).map_err(|_| CommandError::Number)?;
+        all_consuming(terminated(word, spaces0)).parse(arguments).map_err(|_| CommandError::Number)?;
     msg_num(word)
 }
 
 fn top(arguments: &[u8]) -> Result<(MsgNum, u64), CommandError> {
-    let (_, (msg, lines)) =
-        all_consuming(terminated((word, word), space0)).parse(arguments).map_err(|_| CommandError::Syntax)?;
+    let (_, (msg, lines)) = all_consuming(terminated((word, word), spaces0))
+        .parse(arguments)
+        .map_err(|_| CommandError::Syntax)?;
     Ok((msg_num(msg)?, number(lines)?))
 }
 
 fn word(input: &[u8]) -> IResult<&[u8], &[u8]> {
-    preceded(space1, take_till(|octet| octet == b' ')).parse(input)
+    preceded(spaces1, take_till(|octet| octet == b' ')).parse(input)
 }
 
 fn msg_num(word: &[u8]) -> Result<MsgNum, CommandError> {
@@ -293,6 +299,10 @@ mod tests {
             (b"USER a\0b", E::Control),
             (b"PASS a\rb", E::Control),
             (b"RETR\t1", E::Unknown),
+            (b"RETR \t1", E::Number),
+            (b"LIST \t1", E::Number),
+            (b"LIST \t", E::Number),
+            (b"TOP 1\t1", E::Syntax),
             (b"AUTH PLAIN a b", E::Syntax),
         ];
         for (line, expected) in table {

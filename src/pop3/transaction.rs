@@ -11,8 +11,10 @@ use super::reply::{Code, Reply};
 /// `TOP n 99999999`, and nobody previews a hundred thousand lines.
 pub const TOP_IS_RETR: u64 = 100_000;
 
-/// Commands that failed by the client's own fault before the session is ended (Dovecot's figure).
+/// Commands in a row that failed by the client's own fault before the session is ended (Dovecot's figure).
 pub const MAX_BAD_COMMANDS: u32 = 20;
+
+const TOO_MANY: Reply = Reply::err("Too many commands that cannot be carried out: closing.");
 
 /// What part of a message to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,12 +77,14 @@ pub struct Transaction {
     maildrop: Maildrop,
     dele: bool,
     bad_commands: u32,
+    /// The message that was found gone last, and how often in a row.
+    vanished: Option<(MsgNum, u32)>,
 }
 
 impl Transaction {
     /// Begins with this maildrop. `dele` says whether the mail store can keep a deletion mark.
     pub const fn new(maildrop: Maildrop, dele: bool) -> Self {
-        Self { maildrop, dele, bad_commands: 0 }
+        Self { maildrop, dele, bad_commands: 0, vanished: None }
     }
 
     /// The maildrop as it stands.
@@ -91,7 +95,14 @@ impl Transaction {
     /// Decides what a line leads to.
     pub fn handle(&mut self, line: Result<Command<'_>, CommandError>) -> Step {
         match line {
-            Ok(command) => self.command(command),
+            Ok(command) => {
+                let bad = self.bad_commands;
+                let step = self.command(command);
+                if self.bad_commands == bad {
+                    self.bad_commands = 0;
+                }
+                step
+            }
             Err(error) => self.bad(match error {
                 CommandError::Unknown => "That command is not known here.",
                 CommandError::Syntax => "The arguments of that command are missing or wrong.",
@@ -106,9 +117,16 @@ impl Transaction {
         self.bad("That line is too long.")
     }
 
-    /// A client that keeps asking for what is gone is stopped as one that sends nonsense is.
-    pub fn vanished(&mut self) -> Step {
-        self.bad("That message is no longer in the mailbox: another program has removed it.")
+    /// Another program has removed the message since the session began. Whoever asks for it again and again
+    /// is stopped as one that sends nonsense is; asking for many that are gone is no nonsense.
+    pub fn vanished(&mut self, message: &Message) -> Step {
+        const GONE: &str = "That message is no longer in the mailbox: another program has removed it.";
+        let times = match self.vanished {
+            Some((number, times)) if number == message.number() => times + 1,
+            _ => 1,
+        };
+        self.vanished = Some((message.number(), times));
+        if times >= MAX_BAD_COMMANDS { Step::Close(TOO_MANY) } else { Step::Reply(Reply::err(GONE)) }
     }
 
     /// The client has received the whole message.
@@ -169,7 +187,7 @@ impl Transaction {
     fn bad(&mut self, text: &'static str) -> Step {
         self.bad_commands += 1;
         if self.bad_commands >= MAX_BAD_COMMANDS {
-            return Step::Close(Reply::err("Too many commands that cannot be carried out: closing."));
+            return Step::Close(TOO_MANY);
         }
         Step::Reply(Reply::err(text))
     }
@@ -237,6 +255,29 @@ mod tests {
             assert!(is_err(&line(&mut tx, "FOO")));
         }
         assert!(matches!(line(&mut tx, "FOO"), Step::Close(_)));
+    }
+
+    #[test]
+    fn one_good_command_makes_up_for_bad_ones() {
+        let mut tx = three();
+        for _ in 0..3 * MAX_BAD_COMMANDS {
+            assert!(is_err(&line(&mut tx, "RETR 9")));
+            assert!(!is_err(&line(&mut tx, "NOOP")));
+        }
+    }
+
+    #[test]
+    fn only_asking_for_the_same_vanished_message_again_is_bad() {
+        let mut tx = three();
+        let messages: Vec<Message> = tx.maildrop().messages().collect();
+        for _ in 0..MAX_BAD_COMMANDS {
+            assert!(messages.iter().all(|message| is_err(&tx.vanished(message))));
+        }
+        for _ in 1..MAX_BAD_COMMANDS {
+            assert!(matches!(line(&mut tx, "RETR 1"), Step::Send(..)));
+            assert!(is_err(&tx.vanished(&messages[0])));
+        }
+        assert!(matches!(tx.vanished(&messages[0]), Step::Close(_)));
     }
 
     #[test]

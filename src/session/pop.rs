@@ -163,6 +163,7 @@ mod tests {
 
     use super::*;
     use crate::net::Transport;
+    use crate::net::connection::COMMANDS;
 
     const WAIT: Duration = Duration::from_mins(10);
 
@@ -186,7 +187,7 @@ mod tests {
                 theirs
             };
             let server = async {
-                let mut pop = PopStream::new(Connection::new(Transport::Memory(ours)));
+                let mut pop = PopStream::new(Connection::new(Transport::Memory(ours), COMMANDS));
                 let mut lines = Vec::new();
                 while let Ok(text) = line(&mut pop).await {
                     lines.push(text);
@@ -204,11 +205,11 @@ mod tests {
     async fn an_endless_line_and_a_silent_client_end_the_connection() {
         let (ours, mut theirs) = tokio::io::duplex(16 * 1024);
         theirs.write_all(&vec![b'x'; 8 * 1024]).await.expect("room");
-        let mut pop = PopStream::new(Connection::new(Transport::Memory(ours)));
+        let mut pop = PopStream::new(Connection::new(Transport::Memory(ours), COMMANDS));
         assert!(matches!(line(&mut pop).await, Err(Lost::Dropped)));
 
         let (ours, _theirs) = tokio::io::duplex(64);
-        let mut pop = PopStream::new(Connection::new(Transport::Memory(ours)));
+        let mut pop = PopStream::new(Connection::new(Transport::Memory(ours), COMMANDS));
         let before = tokio::time::Instant::now();
         assert!(matches!(line(&mut pop).await, Err(Lost::Timeout)));
         assert_eq!(before.elapsed(), WAIT);
@@ -218,7 +219,7 @@ mod tests {
     async fn replies_to_pipelined_commands_leave_together() {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         theirs.write_all(b"NOOP\r\nNOOP\r\n").await.expect("room");
-        let mut pop = PopStream::new(Connection::new(Transport::Memory(ours)));
+        let mut pop = PopStream::new(Connection::new(Transport::Memory(ours), COMMANDS));
         for _ in 0..2 {
             assert!(line(&mut pop).await.is_ok());
             pop.reply(&Reply::ok(""));
@@ -234,7 +235,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_given_up() {
         let (ours, _theirs) = tokio::io::duplex(16);
-        let mut pop = PopStream::new(Connection::new(Transport::Memory(ours)));
+        let mut pop = PopStream::new(Connection::new(Transport::Memory(ours), COMMANDS));
         pop.reply(&Reply::ok("x".repeat(100)));
         assert!(matches!(pop.flush().await, Err(Lost::Timeout)));
     }

@@ -82,7 +82,7 @@ pub async fn transaction(
                     Sent::Complete { .. } => {}
                     Sent::Refused => ok = false,
                     Sent::Vanished => {
-                        next = Some((verb, tx.vanished()));
+                        next = Some((verb, tx.vanished(&message)));
                         continue;
                     }
                 }

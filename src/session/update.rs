@@ -45,7 +45,7 @@ pub async fn update(mut upstream: Upstream, plan: QuitPlan, maildrop: &Maildrop,
             }
         }
     }
-    if maildrop.seen == Seen::Retr {
+    if maildrop.seen == Seen::Retr && upstream.mailbox().seen {
         mark_seen(&mut upstream, &plan.seen, keyword, cx).await;
     }
     upstream.logout().await;

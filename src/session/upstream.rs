@@ -50,11 +50,11 @@ impl Upstream {
     ) -> Result<(Self, Vec<Listed>), Error> {
         let mut connected = connect(&credentials, &origin, &settings, &cx).await?;
         let keyword = &settings.maildrop.hide_keyword;
-        let mailbox = timed(&cx, "SELECT", connected.client.select(keyword)).await?;
+        let mut mailbox = timed(&cx, "SELECT", connected.client.select(keyword)).await?;
         let mut listing = timed(&cx, "LIST", connected.client.list(&mailbox, keyword)).await;
         if let Err(Error::Protocol(_)) = listing {
             // Mail that arrives or goes while the listing is under way makes it incomplete: once more.
-            let mailbox = connected.client.select(keyword).await?;
+            mailbox = timed(&cx, "SELECT", connected.client.select(keyword)).await?;
             listing = timed(&cx, "LIST", connected.client.list(&mailbox, keyword)).await;
         }
         let listing = listing?;

@@ -1,4 +1,13 @@
-//! lastpop as its users meet it.
+//! lastpop as its users meet it: the real binary between real clients and a real Dovecot; and the rules that
+//! its source is held to.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+mod clients;
+mod corpus;
+mod differential;
+mod nothing_removed;
 mod oracle;
+mod script;
+mod support;
 mod tidy;
+mod upstream_tls;

@@ -1,0 +1,9 @@
+//! What the tests stand on: a real Dovecot, a running lastpop, and small clients for both sides.
+
+pub(crate) mod certificates;
+pub(crate) mod dovecot;
+pub(crate) mod imap;
+pub(crate) mod pop3;
+pub(crate) mod process;
+pub(crate) mod proxy;
+pub(crate) mod wait;

@@ -1,0 +1,232 @@
+//! A running lastpop, driven from outside: its configuration file, its ports, its end.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use tempfile::TempDir;
+
+use super::dovecot::{Dovecot, User};
+use super::pop3::{Pop3, Transport};
+use super::process::terminate;
+use super::wait;
+
+/// How lastpop reaches Dovecot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upstream {
+    /// In the clear.
+    Plain,
+    /// STARTTLS, trusting the right authority.
+    Starttls,
+    /// Implicit TLS, trusting the right authority.
+    Implicit,
+    /// STARTTLS, trusting an authority that did not sign Dovecot's certificate.
+    StarttlsWrongAuthority,
+    /// Implicit TLS, trusting an authority that did not sign Dovecot's certificate.
+    ImplicitWrongAuthority,
+}
+
+/// Where lastpop listens, all on 127.0.0.1.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Endpoints {
+    /// POP3 without TLS.
+    pub(crate) plain: u16,
+    /// POP3 with STLS.
+    pub(crate) starttls: u16,
+    /// POP3 over implicit TLS.
+    pub(crate) implicit: u16,
+    /// HTTP: metrics.
+    pub(crate) admin: u16,
+}
+
+/// A lastpop process in front of one Dovecot. Stopped when dropped.
+pub(crate) struct Proxy {
+    /// Where it listens.
+    pub(crate) endpoints: Endpoints,
+    tls: Arc<ClientConfig>,
+    child: Child,
+    directory: TempDir,
+}
+
+impl Proxy {
+    /// Starts lastpop with its defaults, as far as a test on one address can live with them.
+    pub(crate) fn start(dovecot: &Dovecot, upstream: Upstream) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let config = directory.path().join("lastpop.toml");
+        std::fs::write(&config, configuration(dovecot, upstream, directory.path())).expect("lastpop.toml");
+        let stderr = std::fs::File::create(directory.path().join("stderr")).expect("stderr file");
+        // setpriv lets lastpop end with the test even when the test is killed.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "TERM", env!("CARGO_BIN_EXE_lastpop"), "serve", "--config"]);
+        // The environment overrides the file, and only the file is meant here.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("LASTPOP_") {
+                command.env_remove(name);
+            }
+        }
+        let mut child = command
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .expect("start lastpop through setpriv; install the Debian package util-linux");
+        let lines = stdout_lines(&mut child);
+        // Built before the wait, so that a lastpop that never gets ready is stopped and its log shown.
+        let tls = dovecot.certificates.client_config();
+        let mut proxy = Self { endpoints: Endpoints::default(), tls, child, directory };
+        proxy.endpoints = ready(&lines);
+        proxy
+    }
+
+    /// The port for a transport.
+    pub(crate) fn port(&self, transport: Transport) -> u16 {
+        match transport {
+            Transport::Plain => self.endpoints.plain,
+            Transport::Starttls => self.endpoints.starttls,
+            Transport::Implicit => self.endpoints.implicit,
+        }
+    }
+
+    /// Connects to the matching listener and reads the greeting.
+    pub(crate) fn connect(&self, transport: Transport) -> Pop3 {
+        Pop3::connect(self.port(transport), transport, &self.tls)
+    }
+
+    /// Connects without TLS and logs in.
+    pub(crate) fn login(&self, user: &User) -> Pop3 {
+        let mut pop3 = self.connect(Transport::Plain);
+        pop3.login(&user.name, &user.password);
+        pop3
+    }
+
+    /// Waits until no session is left and every UPDATE is through.
+    pub(crate) fn wait_until_idle(&self) {
+        wait::until("lastpop has no session left", || {
+            let left =
+                self.metric("lastpop_sessions_active") + self.metric("lastpop_messages_marked_pending");
+            (left == 0.0).then_some(())
+        });
+    }
+
+    /// The sum of a metric over all its labels; panics when there is no such metric.
+    fn metric(&self, name: &str) -> f64 {
+        let mut http = TcpStream::connect(("127.0.0.1", self.endpoints.admin)).expect("admin");
+        http.set_read_timeout(Some(wait::DEADLINE)).expect("timeout");
+        http.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .expect("ask for metrics");
+        let mut text = String::new();
+        http.read_to_string(&mut text).expect("metrics");
+        let samples: Vec<f64> = text
+            .lines()
+            .filter(|line| line.split(['{', ' ']).next() == Some(name))
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse().ok())
+            .collect();
+        assert!(!samples.is_empty(), "no metric {name} in:\n{text}");
+        samples.iter().sum()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let ended = terminate(&mut self.child);
+        let log = std::fs::read(self.directory.path().join("stderr")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        if std::thread::panicking() {
+            let tail: Vec<&str> = log.lines().rev().take(40).collect();
+            eprintln!("the end of lastpop's log, newest first:\n{}", tail.join("\n"));
+        } else {
+            assert!(ended, "lastpop did not end after SIGTERM");
+            assert!(!log.contains("panicked at"), "lastpop panicked:\n{log}");
+        }
+    }
+}
+
+/// Reads stdout on a thread of its own, because a read of a pipe has no deadline.
+fn stdout_lines(child: &mut Child) -> mpsc::Receiver<String> {
+    let stdout = child.stdout.take().expect("a piped stdout");
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            // The receiver stops listening after READY; the pipe is read on all the same.
+            let _ = sender.send(line);
+        }
+    });
+    receiver
+}
+
+/// Collects the LISTEN lines up to READY.
+fn ready(lines: &mpsc::Receiver<String>) -> Endpoints {
+    let mut endpoints = Endpoints::default();
+    loop {
+        let line = lines
+            .recv_timeout(Duration::from_secs(30))
+            .unwrap_or_else(|error| panic!("lastpop did not say READY: {error}"));
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[..] {
+            ["READY"] => return endpoints,
+            ["LISTEN", "pop3", address, "none"] => endpoints.plain = port_of(address),
+            ["LISTEN", "pop3", address, "starttls"] => endpoints.starttls = port_of(address),
+            ["LISTEN", "pop3", address, "implicit"] => endpoints.implicit = port_of(address),
+            ["LISTEN", "admin", address] => endpoints.admin = port_of(address),
+            _ => panic!("an unknown line on lastpop's stdout: {line}"),
+        }
+    }
+}
+
+fn port_of(address: &str) -> u16 {
+    let (_, port) = address.rsplit_once(':').expect("address:port");
+    port.parse().expect("a port")
+}
+
+fn configuration(dovecot: &Dovecot, upstream: Upstream, directory: &Path) -> String {
+    let certificates = &dovecot.certificates;
+    let (chain, key) = (certificates.chain.display(), certificates.key.display());
+    let mut text = String::new();
+    // Only the first takes passwords in the clear: a client that skips STLS is refused by the second.
+    for (tls, plaintext) in [("none", "always"), ("starttls", "tls-only"), ("implicit", "tls-only")] {
+        let listen =
+            format!("[[listen]]\naddress = \"127.0.0.1:0\"\ntls = \"{tls}\"\nplaintext = \"{plaintext}\"\n");
+        text.push_str(&listen);
+    }
+    let (port, tls, authority) = match upstream {
+        Upstream::Plain => (dovecot.ports.imap, "none", None),
+        Upstream::Starttls => (dovecot.ports.imap, "starttls", Some(&certificates.authority)),
+        Upstream::Implicit => (dovecot.ports.imaps, "implicit", Some(&certificates.authority)),
+        Upstream::StarttlsWrongAuthority => {
+            (dovecot.ports.imap, "starttls", Some(&certificates.other_authority))
+        }
+        Upstream::ImplicitWrongAuthority => {
+            (dovecot.ports.imaps, "implicit", Some(&certificates.other_authority))
+        }
+    };
+    // All test clients share one address and many share one user, hence the limits that are off.
+    write!(
+        text,
+        "[tls]
+certificates = [{{ chain = \"{chain}\", key = \"{key}\" }}]
+[limits]
+connections_per_address = \"off\"
+sessions_per_user = \"off\"
+drain_timeout = \"10s\"
+[state]
+url = \"sqlite://{}/state.db\"
+[admin]
+address = \"127.0.0.1:0\"
+[upstream]
+address = \"127.0.0.1:{port}\"
+tls = \"{tls}\"
+",
+        directory.display()
+    )
+    .expect("a string takes all");
+    if let Some(authority) = authority {
+        writeln!(text, "ca_file = \"{}\"", authority.display()).expect("a string takes all");
+    }
+    text
+}
