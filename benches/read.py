@@ -28,7 +28,7 @@ class Lines:
             if count == 0:
                 sys.exit("the server closed the connection")
             self.octets += count
-            tail = tail[-128:] + bytes(self.view[max(0, count - 128):count])
+            tail = tail[-2048:] + bytes(self.view[max(0, count - 2048):count])
 
 
 def main():
@@ -43,7 +43,7 @@ def main():
         lines.ask(b"PASS " + password.encode(), line)
         ask = lambda number: lines.ask(b"RETR %d" % number, body)
     else:
-        done = lambda tag: lambda tail: tail.endswith(b"\r\n") and tag in tail[-120:]
+        done = lambda tag: lambda tail: tail.endswith(b"\r\n") and tail[:-2].rsplit(b"\n", 1)[-1].startswith(tag)
         lines.ask(b"", lambda tail: tail.endswith(b"\r\n"))
         lines.ask(b"a LOGIN %s %s" % (user.encode(), password.encode()), done(b"a OK"))
         lines.ask(b"b SELECT INBOX", done(b"b OK"))

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::{self, Config, HostPort, ListenTls, Plaintext, UpstreamTls, Verify};
+use crate::config::{self, Config, HostPort, ListenTls, Plaintext, StateUrl, UpstreamTls, Verify};
 use crate::imap::capability::{self, Capability};
 use crate::imap::client::Terms;
 use crate::imap::{Capabilities, Client, Error};
@@ -31,6 +31,7 @@ pub async fn check(path: &Path) -> Result<Verdict, StartError> {
     for line in listeners(&config) {
         println!("{line}");
     }
+    println!("{}", state(&config.state.url));
     let tls = tls::client(config.upstream.verify, config.upstream.ca_file.as_deref())?;
     let mut usable = false;
     for address in &config.upstream.address {
@@ -75,6 +76,22 @@ fn listeners(config: &Config) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The database is not opened: that would make it, as whoever runs this and not as the service's user.
+fn state(url: &StateUrl) -> String {
+    let StateUrl::Sqlite(path) = url;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        _ if path.exists() => format!("state: {} is there.", path.display()),
+        Some(folder) if !folder.is_dir() => {
+            format!(
+                "state: WARNING: the folder {} does not exist: make it, owned by lastpop's user.",
+                folder.display()
+            )
+        }
+        _ => format!("state: {} will be made at the first start.", path.display()),
+    }
 }
 
 struct Found {

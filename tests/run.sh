@@ -95,7 +95,7 @@ cargo test --locked
 
 if [[ $full == yes ]]; then
   step 'long: many random sessions against a real Dovecot'
-  LASTPOP_TEST_SEQUENCES=${LASTPOP_TEST_SEQUENCES:-400} cargo test --locked --test it nothing_removed -- --nocapture
+  IT_CASES=${IT_CASES:-1000} cargo test --locked --test it nothing_removed -- --nocapture
 fi
 
 step 'the demo'
