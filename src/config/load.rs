@@ -104,19 +104,17 @@ fn key_at(text: &str, at: usize) -> String {
 }
 
 fn in_environment(error: &figment::Error) -> ConfigError {
-    let key = error.path.join("__");
-    let unknown = if let figment::error::Kind::UnknownField(field, _) = &error.kind {
-        Some(field.clone())
+    let mut path = error.path.clone();
+    let message = if let figment::error::Kind::UnknownField(field, known) = &error.kind {
+        if path.last() != Some(field) {
+            path.push(field.clone());
+        }
+        let known = known.join(", ");
+        format!("there is no key `{field}` here, only {known}; two underscores stand between section and key")
     } else {
-        None
+        error.kind.to_string()
     };
-    let name = unknown
-        .filter(|field| !key.ends_with(field.as_str()))
-        .map_or_else(|| key.clone(), |field| if key.is_empty() { field } else { format!("{key}__{field}") });
-    ConfigError::Environment {
-        variable: format!("{PREFIX}{}", name.to_uppercase()),
-        message: error.kind.to_string(),
-    }
+    ConfigError::Environment { variable: format!("{PREFIX}{}", path.join("__").to_uppercase()), message }
 }
 
 #[cfg(test)]
