@@ -267,3 +267,82 @@ impl From<DialError> for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// Connects to a server that says each of these after a line of ours; the first is its greeting. Gives
+    /// what came of it and the verbs that the server was sent.
+    async fn connect(starttls: bool, says: &'static [&'static str]) -> (Result<Client, Error>, Vec<String>) {
+        let (sender, mut receiver) = mpsc::channel::<tokio::io::DuplexStream>(1);
+        let server = async move {
+            let mut server = BufReader::new(receiver.recv().await.expect("a connection"));
+            let mut verbs = Vec::new();
+            for text in says {
+                let mut line = String::new();
+                if !text.starts_with("* ") || !verbs.is_empty() {
+                    server.read_line(&mut line).await.expect("a line");
+                }
+                let (tag, rest) = line.trim_end().split_once(' ').unwrap_or_default();
+                verbs.push(rest.to_owned());
+                server.write_all(text.replace("TAG", tag).as_bytes()).await.expect("a reader");
+            }
+            server.into_inner().shutdown().await.expect("shut down");
+            verbs.remove(0);
+            verbs
+        };
+        let terms = Terms { starttls, response_timeout: Duration::from_secs(5) };
+        tokio::join!(async { Client::connect(&Dialer::Memory(sender), terms).await }, server)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn capabilities_come_with_the_greeting_or_are_asked_for() {
+        let (client, verbs) = connect(false, &["* OK [CAPABILITY IMAP4rev2 ID] hi\r\n"]).await;
+        assert!(client.is_ok_and(|client| client.capabilities().has(Capability::Id)) && verbs.is_empty());
+        let (client, verbs) = connect(false, &["* OK hi\r\n", "* CAPABILITY IMAP4rev1\r\nTAG OK\r\n"]).await;
+        assert!(client.is_ok() && verbs == ["CAPABILITY"]);
+        let (client, _) = connect(false, &["* OK hi\r\n", "* CAPABILITY POP9\r\nTAG OK\r\n"]).await;
+        assert!(matches!(client, Err(Error::Unusable(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_greeting_that_is_not_ok_ends_it() {
+        let (client, verbs) = connect(false, &["* PREAUTH [CAPABILITY IMAP4rev1] hi\r\n"]).await;
+        assert!(matches!(client, Err(Error::Unusable(_))) && verbs.is_empty());
+        let (client, _) = connect(false, &["* BYE [UNAVAILABLE] later\r\n"]).await;
+        assert!(matches!(client, Err(Error::Bye(Some(super::super::response::Reason::Temporary)))));
+        let (client, _) = connect(false, &["* 1 EXISTS\r\n"]).await;
+        assert!(matches!(client, Err(Error::Protocol(_))));
+        let (client, _) = connect(false, &["* OK"]).await;
+        assert!(matches!(client, Err(Error::Closed)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_starttls_nothing_more_is_said() {
+        let (client, verbs) = connect(true, &["* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi\r\n"]).await;
+        assert!(matches!(client, Err(Error::Unusable(_))) && verbs.is_empty());
+        for answer in ["TAG NO no\r\n", "TAG BAD no\r\n"] {
+            let says: &'static [&'static str] =
+                Vec::leak(vec!["* OK [CAPABILITY IMAP4rev1 STARTTLS] hi\r\n", answer]);
+            let (client, verbs) = connect(true, says).await;
+            assert!(matches!(client, Err(Error::Unusable(_))) && verbs == ["STARTTLS"]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn octets_behind_the_answer_to_starttls_are_an_attack() {
+        let (client, verbs) = connect(
+            true,
+            &[
+                "* OK [CAPABILITY IMAP4rev1 STARTTLS] hi\r\n",
+                "TAG OK begin\r\n* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n",
+            ],
+        )
+        .await;
+        assert!(matches!(client, Err(Error::Protocol(_))) && verbs == ["STARTTLS"]);
+    }
+}

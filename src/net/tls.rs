@@ -186,3 +186,98 @@ impl ServerCertVerifier for NoVerification {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    use super::*;
+
+    struct Made {
+        directory: tempfile::TempDir,
+    }
+
+    impl Made {
+        fn new() -> Self {
+            Self { directory: tempfile::tempdir().expect("a directory") }
+        }
+
+        /// Writes a certificate for this name, with a key of this algorithm.
+        fn pair(&self, name: &str, algorithm: &'static rcgen::SignatureAlgorithm) -> (PathBuf, PathBuf) {
+            let key = rcgen::KeyPair::generate_for(algorithm).expect("a key");
+            let certificate = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("a name");
+            let certificate = certificate.self_signed(&key).expect("a certificate");
+            let file = |ending: &str, text: String| {
+                let path = self.directory.path().join(format!("{name}-{algorithm:?}.{ending}"));
+                std::fs::File::create(&path).expect("a file").write_all(text.as_bytes()).expect("written");
+                path
+            };
+            (file("pem", certificate.pem()), file("key", key.serialize_pem()))
+        }
+    }
+
+    fn borrowed(pairs: &[(PathBuf, PathBuf)]) -> impl Iterator<Item = (&Path, &Path)> {
+        pairs.iter().map(|(chain, key)| (chain.as_path(), key.as_path()))
+    }
+
+    /// The certificate that a client which asks for `name` and offers `alpn` is shown.
+    async fn shown(
+        certificates: &Arc<Certificates>,
+        name: &str,
+        alpn: &[&[u8]],
+    ) -> Result<CertificateDer<'static>, io::Error> {
+        let acceptor = TlsAcceptor::from(server(Arc::clone(certificates)).expect("a server"));
+        let mut config = Arc::unwrap_or_clone(client(Verify::Off, None).expect("a client"));
+        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        let name = ServerName::try_from(name.to_owned()).expect("a name");
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let connector = TlsConnector::from(Arc::new(config));
+        let (accepted, connected) = tokio::join!(acceptor.accept(ours), connector.connect(name, theirs));
+        accepted?;
+        let connected = connected?;
+        let shown = connected.get_ref().1.peer_certificates().and_then(|all| all.first().cloned());
+        Ok(shown.expect("a certificate").into_owned())
+    }
+
+    #[tokio::test]
+    async fn each_client_is_shown_the_name_that_it_asks_for() {
+        let made = Made::new();
+        let ecdsa = &rcgen::PKCS_ECDSA_P256_SHA256;
+        let pairs = [made.pair("a.example.net", ecdsa), made.pair("b.example.net", ecdsa)];
+        let certificates = Arc::new(Certificates::load(borrowed(&pairs)).expect("certificates"));
+        let of = |at: usize| pem::certificates(&pairs[at].0).expect("a certificate").remove(0);
+        assert_eq!(shown(&certificates, "b.example.net", &[]).await.expect("a handshake"), of(1));
+        assert_eq!(shown(&certificates, "a.example.net", &[b"pop3"]).await.expect("a handshake"), of(0));
+        assert_eq!(shown(&certificates, "c.example.net", &[]).await.expect("a handshake"), of(0));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_wants_another_protocol_gets_nothing() {
+        let made = Made::new();
+        let pairs = [made.pair("a.example.net", &rcgen::PKCS_ED25519)];
+        let pairs = [made.pair("a.example.net", &rcgen::PKCS_ECDSA_P256_SHA256), pairs[0].clone()];
+        let certificates = Arc::new(Certificates::load(borrowed(&pairs)).expect("certificates"));
+        assert!(shown(&certificates, "a.example.net", &[b"http/1.1"]).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_reload_takes_all_or_nothing() {
+        let made = Made::new();
+        let ecdsa = &rcgen::PKCS_ECDSA_P256_SHA256;
+        let old = [made.pair("old.example.net", ecdsa)];
+        let new = [made.pair("new.example.net", ecdsa), made.pair("other.example.net", ecdsa)];
+        let certificates = Arc::new(Certificates::load(borrowed(&old)).expect("certificates"));
+        let mixed = [(new[0].0.clone(), new[1].1.clone())];
+        assert!(matches!(certificates.reload(borrowed(&mixed)), Err(TlsError::Pair { .. })));
+        let missing = [(new[0].0.clone(), PathBuf::from("/nonexistent"))];
+        let error = certificates.reload(borrowed(&missing)).expect_err("no file").to_string();
+        assert!(error.starts_with("/nonexistent: "), "{error}");
+        let first =
+            |pairs: &[(PathBuf, PathBuf)]| pem::certificates(&pairs[0].0).expect("a certificate").remove(0);
+        assert_eq!(shown(&certificates, "x.example.net", &[]).await.expect("a handshake"), first(&old));
+        certificates.reload(borrowed(&new)).expect("good");
+        assert_eq!(shown(&certificates, "x.example.net", &[]).await.expect("a handshake"), first(&new));
+    }
+}
