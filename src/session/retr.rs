@@ -61,7 +61,8 @@ pub async fn send(
         match attempt(pop, upstream, cx, message, portion).await? {
             Attempt::Done(sent) => return Ok(sent),
             Attempt::Failed(error) => {
-                tracing::warn!(%error, uid = message.id(), last, "cannot read a message");
+                let (session, uid) = (upstream.session(), message.id());
+                tracing::warn!(session, uid, %error, again = !last, "a message cannot be read");
                 if error.is_connection_lost() {
                     upstream.lose();
                 }

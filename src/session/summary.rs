@@ -60,10 +60,7 @@ impl From<Broken> for End {
     fn from(broken: Broken) -> Self {
         match broken {
             Broken::Client(lost) => lost.into(),
-            Broken::Upstream(error) => {
-                tracing::warn!(%error, "the upstream broke off inside a message: the client is reset");
-                Self::UpstreamLost
-            }
+            Broken::Upstream(_) => Self::UpstreamLost,
         }
     }
 }
@@ -149,7 +146,12 @@ impl Summary {
                 "complete"
             }
             Ok(Sent::Refused | Sent::Vanished) => "refused",
-            Err(_) => "aborted",
+            Err(Broken::Client(_)) => "aborted",
+            Err(Broken::Upstream(error)) => {
+                let session = self.session.as_str();
+                tracing::warn!(session, %error, "the upstream broke off inside a message: the client is reset");
+                "aborted"
+            }
         };
         self.cx.metrics.sessions.retrievals.with_label_values(&[verb, result]).inc();
     }

@@ -39,7 +39,7 @@ pub async fn update(mut upstream: Upstream, plan: QuitPlan, maildrop: &Maildrop,
             }
             Err(error) => {
                 // Connecting again has failed, so it would for every further set.
-                tracing::warn!(%error, "deleted messages could not be hidden");
+                tracing::warn!(session = upstream.session(), %error, "deleted messages could not be hidden");
                 outcome.failed = plan.hide.len() - outcome.confirmed;
                 break;
             }
@@ -64,7 +64,7 @@ async fn hide(
     let first = hide_once(upstream, set, flags, keyword, cx).await;
     match first {
         Err(error) if error.is_connection_lost() => {
-            tracing::warn!(%error, "the upstream was lost while hiding messages; trying once more");
+            tracing::warn!(session = upstream.session(), %error, "the upstream was lost while hiding; once more");
             upstream.lose();
             hide_once(upstream, set, flags, keyword, cx).await
         }
@@ -110,7 +110,7 @@ async fn mark_seen(upstream: &mut Upstream, uids: &[u32], keyword: &Keyword, cx:
     for set in UidSet::chunks(uids) {
         let Ok(client) = upstream.client().await else { return };
         if let Err(error) = timed(cx, "STORE", client.store(&set, change, keyword)).await {
-            tracing::info!(%error, "retrieved messages could not be marked as seen");
+            tracing::info!(session = upstream.session(), %error, "retrieved messages stay unseen");
             upstream.lose();
             return;
         }

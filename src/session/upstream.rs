@@ -66,6 +66,11 @@ impl Upstream {
         self.mailbox
     }
 
+    /// The session's id, for the log.
+    pub fn session(&self) -> &str {
+        &self.origin.session
+    }
+
     /// The connection; a new one if it was lost. Under another UIDVALIDITY our UIDs mean nothing, so that
     /// is an error.
     pub async fn client(&mut self) -> Result<&mut Client, Error> {
