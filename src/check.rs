@@ -159,7 +159,7 @@ fn advice(error: &Error) -> String {
         Error::Tls { .. } => {
             "Name the CA in upstream.ca_file, use the name that the certificate carries, or check upstream.tls."
         }
-        Error::Protocol(_) | Error::Closed | Error::Io(_) => {
+        Error::Protocol(_) | Error::Incomplete | Error::Closed | Error::Io(_) => {
             "Is this an IMAP server, and is upstream.tls right?"
         }
         Error::Unusable(_) => "Set upstream.tls to what the server offers.",

@@ -136,6 +136,7 @@ async fn watched(arrival: Arrival, permit: OwnedSemaphorePermit, cx: Arc<Context
     let session = tokio::spawn(session::serve(arrival, Arc::clone(&cx)));
     if session.await.is_err_and(|error| error.is_panic()) {
         cx.metrics.process.panics.inc();
+        cx.metrics.sessions.ended.with_label_values(&["panic"]).inc();
     }
     cx.metrics.clients.active.with_label_values(&[&label]).dec();
     drop(permit);

@@ -57,7 +57,7 @@ pub enum StartError {
 /// Serves until SIGTERM or SIGINT.
 pub async fn serve(path: &Path) -> Result<(), StartError> {
     let config = config::load(path)?;
-    crate::logging::start(&config.log).map_err(StartError::Log)?;
+    let logging = crate::logging::start(&config.log).map_err(StartError::Log)?;
 
     // 1. Everything that can fail, fails before READY.
     let bound = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
@@ -85,7 +85,7 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
         sessions.spawn(run);
     }
     let stop_admin = CancellationToken::new();
-    let admin = tokio::spawn(admin::run(admin, Arc::clone(&cx), stop_admin.clone()));
+    let admin = tokio::spawn(admin::run(admin, Arc::clone(&cx), logging.dropped.clone(), stop_admin.clone()));
     notify(&[sd_notify::NotifyState::Ready]);
     loop {
         tokio::select! {
@@ -110,14 +110,13 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
         _ = interrupt.recv() => {}
     }
     cx.closing.cancel();
+    // First those that are not in UPDATE: after that no further UPDATE can begin.
+    let _ = timeout(CLOSE, sessions.wait()).await;
     cx.updates.close();
-    // UPDATE first: a session waits for its own.
     if timeout(UPDATE, cx.updates.wait()).await.is_err() {
-        tracing::error!(
-            updates = cx.updates.len(),
-            "shutdown: the upstream does not finish hiding deleted messages"
-        );
+        tracing::error!(updates = cx.updates.len(), "shutdown: the upstream does not finish hiding messages");
     }
+    // And their replies.
     let _ = timeout(CLOSE, sessions.wait()).await;
     cx.store.close().await;
     stop_admin.cancel();
@@ -159,11 +158,16 @@ fn reload(path: &Path, running: &Config, cx: &Context) {
     });
     match result {
         Ok(config) => {
-            if config.listen != running.listen
-                || config.admin != running.admin
-                || config.limits.sessions != running.limits.sessions
-            {
-                tracing::warn!("listen, admin and limits.sessions take effect only at a restart");
+            let fixed = [
+                ("listen", config.listen != running.listen),
+                ("login", config.login != running.login),
+                ("limits.sessions", config.limits.sessions != running.limits.sessions),
+                ("state", config.state != running.state),
+                ("admin", config.admin != running.admin),
+                ("log", config.log != running.log),
+            ];
+            for (key, _) in fixed.iter().filter(|(_, changed)| *changed) {
+                tracing::warn!(key, "this was changed, and takes effect only at a restart");
             }
             tracing::info!(path = %path.display(), "the configuration and the certificates were reloaded");
             loaded(cx, &config);

@@ -63,7 +63,12 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
     if let Err(error) = toml::from_str::<Config>(&text) {
         return Err(in_file(path, &text, &error));
     }
-    let environment = Env::prefixed(PREFIX).ignore(&["config"]).split("__");
+    // Kubernetes gives every container LASTPOP_SERVICE_HOST, LASTPOP_PORT_110_TCP and the like if there is a
+    // service of that name.
+    let ours = |key: &figment::value::UncasedStr| {
+        !(key == "config" || key == "port" || key.starts_with("service_") || key.starts_with("port_"))
+    };
+    let environment = Env::prefixed(PREFIX).filter(ours).split("__");
     let config: Config = Figment::new()
         .merge(Toml::string(&text))
         .merge(environment)

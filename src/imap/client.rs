@@ -41,10 +41,22 @@ pub struct Terms {
 }
 
 impl Client {
-    /// Connects, takes the greeting, asks for the capabilities, and starts TLS if so configured.
+    /// Connects, takes the greeting, asks for the capabilities, and starts TLS if so configured. Whatever
+    /// goes wrong with one address, the next is tried.
     pub async fn connect(dialer: &Dialer, terms: Terms) -> Result<Self, Error> {
-        let (connection, host) = dialer.connect().await?;
-        let mut client = Self::new(connection, host, terms.response_timeout);
+        let mut last = Err(Error::Unusable("no address is configured"));
+        for host in dialer.hosts() {
+            last = Self::connect_to(dialer, host, terms).await;
+            if last.is_ok() {
+                break;
+            }
+        }
+        last
+    }
+
+    async fn connect_to(dialer: &Dialer, host: &HostPort, terms: Terms) -> Result<Self, Error> {
+        let connection = dialer.connect(host).await?;
+        let mut client = Self::new(connection, host.clone(), terms.response_timeout);
         client.greeting().await?;
         if terms.starttls {
             client.start_tls(dialer).await?;
@@ -262,7 +274,6 @@ impl From<DialError> for Error {
         match error {
             DialError::Connect(host, source) => Self::Connect { address: host.to_string(), source },
             DialError::Tls(host, source) => Self::Tls { address: host.to_string(), source },
-            DialError::NoAddress => Self::Unusable("no address is configured"),
             DialError::Timeout(host) => Self::ConnectTimeout { address: host.to_string() },
         }
     }
@@ -295,8 +306,10 @@ mod tests {
             verbs.remove(0);
             verbs
         };
+        let host = HostPort { host: "memory".to_owned(), port: 143 };
+        let dialer = Dialer::Memory { host, peer: sender };
         let terms = Terms { starttls, response_timeout: Duration::from_secs(5) };
-        tokio::join!(async { Client::connect(&Dialer::Memory(sender), terms).await }, server)
+        tokio::join!(async { Client::connect(&dialer, terms).await }, server)
     }
 
     #[tokio::test(start_paused = true)]

@@ -126,7 +126,13 @@ pub struct Encoded {
 impl Command<'_> {
     /// Writes the command with `tag`.
     pub fn encode(&self, tag: &str) -> Encoded {
-        let mut to = Encoded { bytes: Zeroizing::new(Vec::with_capacity(128)), pauses: Vec::new() };
+        // Large enough from the start: a buffer that grows leaves an unwiped copy behind.
+        let secrets = match self {
+            Self::Login(login) | Self::AuthenticatePlain(login, _) => login.user.len() + login.password.len(),
+            _ => 0,
+        };
+        let bytes = Zeroizing::new(Vec::with_capacity(128 + 2 * secrets));
+        let mut to = Encoded { bytes, pauses: Vec::new() };
         to.text(tag);
         match self {
             Self::Capability => to.text(" CAPABILITY"),

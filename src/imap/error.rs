@@ -61,6 +61,9 @@ pub enum Error {
         /// The verb.
         command: &'static str,
     },
+    /// The listing does not hold what SELECT has promised; the connection is fine.
+    #[error("the listing is not complete")]
+    Incomplete,
     /// The server cannot be used as it is configured; a person must change something.
     #[error("the server cannot be used: {0}")]
     Unusable(&'static str),
@@ -85,6 +88,7 @@ impl Error {
             | Self::Credentials
             | Self::No { .. }
             | Self::Bad { .. }
+            | Self::Incomplete
             | Self::Unusable(_) => false,
         }
     }
@@ -97,7 +101,7 @@ impl Error {
             Self::ConnectTimeout { .. } | Self::Timeout => "timeout",
             Self::Io(_) | Self::Closed => "io",
             Self::Bye(_) => "bye",
-            Self::Protocol(_) => "protocol",
+            Self::Protocol(_) | Self::Incomplete => "protocol",
             Self::Credentials => "credentials",
             Self::No { .. } => "no",
             Self::Bad { .. } => "bad",

@@ -109,7 +109,7 @@ impl Client {
         }
         let unique = listing.windows(2).all(|pair| pair[0].uid < pair[1].uid);
         if !unique || i64::try_from(listing.len()) != Ok(exists) {
-            return Err(Error::Protocol("the listing is not complete"));
+            return Err(Error::Incomplete);
         }
         Ok(listing)
     }
@@ -177,36 +177,42 @@ impl Client {
         Ok(found)
     }
 
-    /// Changes flags and gives the UIDs whose echo shows `keyword` (RFC 3501 §6.4.6).
+    /// Changes flags and gives the UIDs of the set whose echo shows `keyword` (RFC 3501 §6.4.6), ascending.
     pub async fn store(
         &mut self,
         set: &UidSet<'_>,
         change: Change<'_>,
         keyword: &Keyword,
     ) -> Result<Vec<u32>, Error> {
-        let mut shown = Vec::new();
-        self.run(&Command::Store(set, change), |response| {
-            if let Some((uid, true)) = keyword_shown(response, keyword) {
-                shown.push(uid);
+        let shown = self.shown(&Command::Store(set, change), set, keyword).await?;
+        Ok(shown.into_iter().filter(|(_, hidden)| *hidden).map(|(uid, _)| uid).collect())
+    }
+
+    /// Which messages of the set still exist, and whether each is known to carry `keyword`.
+    pub async fn flags(&mut self, set: &UidSet<'_>, keyword: &Keyword) -> Result<Vec<(u32, bool)>, Error> {
+        self.shown(&Command::FetchFlags(set), set, keyword).await
+    }
+
+    /// Runs a command that shows flags. Of several answers about one message the last holds, and a message
+    /// that is shown without its flags exists and is not known to carry the keyword.
+    async fn shown(
+        &mut self,
+        command: &Command<'_>,
+        set: &UidSet<'_>,
+        keyword: &Keyword,
+    ) -> Result<Vec<(u32, bool)>, Error> {
+        let mut shown = vec![None; set.uids().len()];
+        self.run(command, |response| {
+            let Response::Fetch(fetch) = response else { return };
+            let Some(at) = fetch.uid.and_then(|uid| set.uids().binary_search(&uid).ok()) else { return };
+            match fetch.flags {
+                Some(flags) => shown[at] = Some(flags.contains(keyword.as_str())),
+                None => shown[at] = shown[at].or(Some(false)),
             }
         })
         .await?;
-        Ok(shown)
-    }
-
-    /// Which of these messages still exist, and whether each carries `keyword`.
-    pub async fn flags(&mut self, set: &UidSet<'_>, keyword: &Keyword) -> Result<Vec<(u32, bool)>, Error> {
-        let mut shown = Vec::new();
-        self.run(&Command::FetchFlags(set), |response| shown.extend(keyword_shown(response, keyword)))
-            .await?;
-        Ok(shown)
-    }
-}
-
-fn keyword_shown(response: &Response<'_>, keyword: &Keyword) -> Option<(u32, bool)> {
-    match response {
-        Response::Fetch(fetch) => Some((fetch.uid?, fetch.flags?.contains(keyword.as_str()))),
-        _ => None,
+        let known = set.uids().iter().zip(shown);
+        Ok(known.filter_map(|(uid, hidden)| hidden.map(|hidden| (*uid, hidden))).collect())
     }
 }
 

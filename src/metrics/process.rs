@@ -9,6 +9,8 @@ use super::Register;
 pub struct Process {
     /// Sessions that ended in a panic.
     pub panics: IntCounter,
+    /// Log lines that were dropped because nobody read them fast enough.
+    pub log_dropped: IntGauge,
     /// 1 once shutdown has begun.
     pub draining: IntGauge,
     /// 1 if the last reload of the configuration worked.
@@ -25,6 +27,8 @@ impl Process {
         to.0.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self {
             panics: to.counter("panics_total", "Sessions that ended in a panic.")?,
+            log_dropped: to
+                .gauge("log_dropped_lines", "Log lines dropped since the start: their reader is too slow.")?,
             draining: to.gauge("draining", "1 once shutdown has begun.")?,
             reload_successful: to.gauge(
                 "config_last_reload_successful",

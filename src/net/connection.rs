@@ -223,3 +223,10 @@ impl Connection {
         self.transport.reset_on_close(reset);
     }
 }
+
+impl Drop for Connection {
+    /// A password may be in what was received last.
+    fn drop(&mut self) {
+        self.input.zeroize();
+    }
+}

@@ -35,8 +35,6 @@ pub enum DialError {
     Tls(HostPort, io::Error),
     /// It took too long.
     Timeout(HostPort),
-    /// There is no address to try.
-    NoAddress,
 }
 
 /// Knows where an upstream is.
@@ -53,40 +51,42 @@ pub enum Dialer {
         /// Is it from the first octet?
         implicit: bool,
     },
-    /// In memory: every connection is handed to whoever receives (for tests that stop the clock).
-    Memory(mpsc::Sender<DuplexStream>),
+    /// In memory, for tests that stop the clock.
+    Memory {
+        /// A name for it.
+        host: HostPort,
+        /// Every connection is handed to whoever receives.
+        peer: mpsc::Sender<DuplexStream>,
+    },
 }
 
 /// Buffer of an in-memory connection, in octets.
 const MEMORY: usize = 64 * 1024;
 
 impl Dialer {
-    /// Connects, with TLS where it is implicit. The address that answered is given along, for STARTTLS.
-    pub async fn connect(&self) -> Result<(Connection, HostPort), DialError> {
-        let (addresses, limit, implicit) = match self {
-            Self::Network { addresses, connect_timeout, implicit, .. } => {
-                (addresses, *connect_timeout, *implicit)
-            }
-            Self::Memory(peer) => return memory(peer).await,
-        };
-        let mut last = Err(DialError::NoAddress);
-        for host in addresses {
-            last = match timeout(limit, tcp(host)).await {
-                Ok(Ok(tcp)) => Ok(Connection::new(Transport::Tcp(tcp), MESSAGES)),
-                Ok(Err(error)) => Err(DialError::Connect(host.clone(), error)),
-                Err(_) => Err(DialError::Timeout(host.clone())),
-            };
-            if let (true, Ok(connection)) = (implicit, &mut last) {
-                last = match self.start_tls(connection, host).await {
-                    Ok(()) => last,
-                    Err(error) => Err(error),
-                };
-            }
-            if let Ok(connection) = last {
-                return Ok((connection, host.clone()));
-            }
+    /// The addresses, in the order in which they are to be tried.
+    pub fn hosts(&self) -> &[HostPort] {
+        match self {
+            Self::Network { addresses, .. } => addresses,
+            Self::Memory { host, .. } => std::slice::from_ref(host),
         }
-        last.map(|connection| (connection, HostPort { host: String::new(), port: 0 }))
+    }
+
+    /// Connects to one of them, with TLS where it is implicit.
+    pub async fn connect(&self, host: &HostPort) -> Result<Connection, DialError> {
+        let (limit, implicit) = match self {
+            Self::Network { connect_timeout, implicit, .. } => (*connect_timeout, *implicit),
+            Self::Memory { peer, .. } => return memory(peer, host).await,
+        };
+        let tcp = tcp(host, limit).await.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => DialError::Timeout(host.clone()),
+            _ => DialError::Connect(host.clone(), error),
+        })?;
+        let mut connection = Connection::new(Transport::Tcp(tcp), MESSAGES);
+        if implicit {
+            self.start_tls(&mut connection, host).await?;
+        }
+        Ok(connection)
     }
 
     /// Does the TLS handshake on a connection that began without it.
@@ -101,23 +101,29 @@ impl Dialer {
     }
 }
 
-/// Every address of the name in turn, as the resolver orders them.
-async fn tcp(host: &HostPort) -> io::Result<TcpStream> {
+/// Every address of the name in turn, as the resolver orders them; the limit is for each.
+async fn tcp(host: &HostPort, limit: Duration) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    let addresses: Vec<SocketAddr> = lookup_host((host.host.as_str(), host.port)).await?.collect();
+    let found = timeout(limit, lookup_host((host.host.as_str(), host.port))).await??;
+    let addresses: Vec<SocketAddr> = found.take(MAX_ADDRESSES).collect();
     for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(tcp) => {
-                tune(&tcp)?;
-                #[cfg(target_os = "linux")]
-                SockRef::from(&tcp).set_tcp_user_timeout(Some(USER_TIMEOUT))?;
-                return Ok(tcp);
-            }
+        let connect = async {
+            let tcp = TcpStream::connect(address).await?;
+            tune(&tcp)?;
+            #[cfg(target_os = "linux")]
+            SockRef::from(&tcp).set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+            Ok(tcp)
+        };
+        match timeout(limit, connect).await.unwrap_or_else(|elapsed| Err(elapsed.into())) {
+            Ok(tcp) => return Ok(tcp),
             Err(error) => last = error,
         }
     }
     Err(last)
 }
+
+/// Addresses of one name that are tried: a cluster has a few, and a login has 25 seconds.
+const MAX_ADDRESSES: usize = 4;
 
 /// Options for both sides' sockets: no delay for small replies, and dead peers are noticed.
 pub fn tune(tcp: &TcpStream) -> io::Result<()> {
@@ -129,11 +135,10 @@ pub fn tune(tcp: &TcpStream) -> io::Result<()> {
     SockRef::from(tcp).set_tcp_keepalive(&keepalive)
 }
 
-async fn memory(peer: &mpsc::Sender<DuplexStream>) -> Result<(Connection, HostPort), DialError> {
-    let host = HostPort { host: "memory".into(), port: 0 };
+async fn memory(peer: &mpsc::Sender<DuplexStream>, host: &HostPort) -> Result<Connection, DialError> {
     let (ours, theirs) = tokio::io::duplex(MEMORY);
     match peer.send(theirs).await {
-        Ok(()) => Ok((Connection::new(Transport::Memory(ours), MESSAGES), host)),
-        Err(_) => Err(DialError::Connect(host, io::ErrorKind::ConnectionRefused.into())),
+        Ok(()) => Ok(Connection::new(Transport::Memory(ours), MESSAGES)),
+        Err(_) => Err(DialError::Connect(host.clone(), io::ErrorKind::ConnectionRefused.into())),
     }
 }

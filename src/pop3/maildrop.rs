@@ -93,7 +93,7 @@ impl Maildrop {
 
     /// How many messages are not marked as deleted, and their octets together (STAT).
     pub fn stat(&self) -> (usize, u64) {
-        self.messages().fold((0, 0), |(count, sum), message| (count + 1, sum + message.octets))
+        self.messages().fold((0, 0), |(count, sum), message| (count + 1, sum.saturating_add(message.octets)))
     }
 
     /// How many messages there are, marked or not.

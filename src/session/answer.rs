@@ -8,7 +8,7 @@ use crate::imap::Error;
 use crate::imap::response::Reason;
 use crate::pop3::{Code, Reply};
 
-const LATER: &str = "The mail server cannot be reached at the moment. Your password was not checked; please \
+const LATER: &str = "The mailbox cannot be opened at the moment, and not because of your password; please \
     try again later.";
 const IN_USE: &str = "The mailbox is in use by too many programs at once; please try again later.";
 const ADMIN: &str = "The mail server asks you to contact your provider about this account.";
@@ -60,6 +60,7 @@ fn kind(refused: &Refused) -> Kind {
         | Error::Bye(_)
         | Error::Timeout
         | Error::Protocol(_)
+        | Error::Incomplete
         | Error::Unusable(_) => Kind::Temporary,
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::context::{Context, Settings};
 use super::open::{Opened, open};
@@ -87,11 +87,14 @@ async fn read(
     cx: &Context,
 ) -> Result<AuthStep, End> {
     let expect = if state.in_exchange() { Expect::Response } else { Expect::Command };
-    let wait = deadline.saturating_duration_since(Instant::now());
+    // Around all of it, sending included: neither a flood nor a trickle prolongs it.
+    if Instant::now() >= deadline {
+        return Err(End::Timeout);
+    }
     let line = tokio::select! {
         biased;
-        line = pop.line(expect, wait) => Some(line?),
         () = cx.draining.cancelled() => None,
+        line = timeout_at(deadline, pop.line(expect, LOGIN)) => Some(line.map_err(|_| End::Timeout)??),
     };
     let (verb, step) = match line {
         None => {

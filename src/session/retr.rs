@@ -101,16 +101,28 @@ async fn attempt(
             Err(error) => return undo(pop, sent_before, output_before, error),
         };
         let Some(mut body) = body else {
-            if fetched > 0 {
-                break; // A window behind the end: some servers answer NIL instead of nothing.
-            }
-            return Ok(match client.exists(message.id()).await {
-                Ok(false) => Attempt::Done(Sent::Vanished),
+            match timed(cx, "FETCH", client.exists(message.id())).await {
+                // A window behind the end: some servers answer NIL instead of nothing.
+                Ok(true) if fetched > 0 => break,
+                Ok(false) if fetched == 0 => return Ok(Attempt::Done(Sent::Vanished)),
                 Ok(true) => {
-                    Attempt::Failed(Error::Protocol("the server gives no body for a message that exists"))
+                    return undo(
+                        pop,
+                        sent_before,
+                        output_before,
+                        Error::Protocol("a message without a body"),
+                    );
                 }
-                Err(error) => Attempt::Failed(error),
-            });
+                Ok(false) => {
+                    return undo(
+                        pop,
+                        sent_before,
+                        output_before,
+                        Error::Protocol("gone between two windows"),
+                    );
+                }
+                Err(error) => return undo(pop, sent_before, output_before, error),
+            }
         };
         if fetched == 0 {
             pop.reply(&Reply::ok(format!("{} octets", message.octets())));
@@ -133,7 +145,12 @@ async fn attempt(
         };
         fetched += octets;
         match section {
-            Section::Window { octets: asked, .. } if octets >= asked && !writer.is_complete() => {
+            Section::Window { origin, octets: asked } if octets > asked && origin > 0 => {
+                let error = Error::Protocol("the server sends more of a message than was asked for");
+                return undo(pop, sent_before, output_before, error);
+            }
+            // A server that knows no windows has sent the whole message at once: that is its end.
+            Section::Window { octets: asked, .. } if octets == asked && !writer.is_complete() => {
                 section = Section::Window { origin: fetched, octets: WINDOW };
             }
             Section::Window { .. } | Section::Whole | Section::Header => break,

@@ -2,6 +2,7 @@
 //! have taught support desks to search for (`rip`, `lip`, `session`, `top`, `retr`, `del`, `size`).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -74,24 +75,26 @@ pub struct Summary {
     local: SocketAddr,
     begun: Instant,
     user: Option<String>,
+    active: Option<Active>,
     messages: usize,
     octets: u64,
     hidden: usize,
     retr: (u64, u64),
     top: (u64, u64),
     update: Outcome,
-    cx: std::sync::Arc<Context>,
+    cx: Arc<Context>,
 }
 
 impl Summary {
     /// Begins at accept.
-    pub fn new(peer: SocketAddr, local: SocketAddr, cx: std::sync::Arc<Context>) -> Self {
+    pub fn new(peer: SocketAddr, local: SocketAddr, cx: Arc<Context>) -> Self {
         Self {
             session: crate::random::session_id(),
             peer,
             local,
             begun: Instant::now(),
             user: None,
+            active: None,
             messages: 0,
             octets: 0,
             hidden: 0,
@@ -107,7 +110,7 @@ impl Summary {
         (self.messages, self.octets) = opened.transaction.maildrop().stat();
         self.hidden = opened.hidden;
         self.cx.metrics.clients.auth_attempts.with_label_values(&[method.label(), "ok"]).inc();
-        self.cx.metrics.sessions.active.inc();
+        self.active = Some(Active::new(Arc::clone(&self.cx)));
         tracing::info!(
             user, method = method.label(), rip = %self.peer.ip(), lip = %self.local.ip(),
             session = self.session, tls = tls.unwrap_or("none"),
@@ -169,7 +172,7 @@ impl Summary {
             tracing::debug!(rip = %self.peer.ip(), session = self.session, result = end.label(), "connection ended");
             return;
         };
-        metrics.sessions.active.dec();
+        drop(self.active);
         metrics.sessions.duration.observe(self.begun.elapsed().as_secs_f64());
         tracing::info!(
             user, rip = %self.peer.ip(), lip = %self.local.ip(), session = self.session, result = end.label(),
@@ -180,5 +183,22 @@ impl Summary {
             secs = self.begun.elapsed().as_secs(),
             "session ended"
         );
+    }
+}
+
+/// Counts among the sessions that are logged in, even if the session ends in a panic.
+#[derive(Debug)]
+struct Active(Arc<Context>);
+
+impl Active {
+    fn new(cx: Arc<Context>) -> Self {
+        cx.metrics.sessions.active.inc();
+        Self(cx)
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.metrics.sessions.active.dec();
     }
 }

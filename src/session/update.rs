@@ -4,8 +4,6 @@
 //! for them (Dovecot echoes nothing for flags that were set already). A tagged OK proves nothing: there are
 //! servers that say it and drop keywords they do not know. A message that is gone needs no hiding.
 
-use std::collections::HashMap;
-
 use super::context::Context;
 use super::upstream::{Upstream, timed};
 use crate::config::{Maildrop, Seen};
@@ -28,8 +26,9 @@ pub struct Outcome {
 pub async fn update(mut upstream: Upstream, plan: QuitPlan, maildrop: &Maildrop, cx: &Context) -> Outcome {
     let keyword = &maildrop.hide_keyword;
     let flags = [Flag::Keyword(keyword), Flag::Seen];
-    // `never` drops \Seen from the hiding as well.
-    let flags = if maildrop.seen == Seen::Never { &flags[..1] } else { &flags[..] };
+    // `never` drops \Seen from the hiding as well. A mailbox that cannot keep it must not refuse the rest.
+    let seen = maildrop.seen != Seen::Never && upstream.mailbox().seen;
+    let flags = if seen { &flags[..] } else { &flags[..1] };
     let mut outcome = Outcome::default();
     for set in UidSet::chunks(&plan.hide) {
         match hide(&mut upstream, &set, flags, keyword, cx).await {
@@ -41,7 +40,7 @@ pub async fn update(mut upstream: Upstream, plan: QuitPlan, maildrop: &Maildrop,
                 // Connecting again has failed, so it would for every further set.
                 tracing::warn!(session = upstream.session(), %error, "deleted messages could not be hidden");
                 outcome.failed = plan.hide.len() - outcome.confirmed;
-                break;
+                return outcome;
             }
         }
     }
@@ -79,24 +78,25 @@ async fn hide_once(
     keyword: &Keyword,
     cx: &Context,
 ) -> Result<usize, Error> {
+    upstream.client().await?;
+    if !upstream.mailbox().keyword {
+        // Connected again, to a server that keeps no keywords for good: its echo would prove nothing.
+        return Ok(set.uids().len());
+    }
     let client = upstream.client().await?;
     let change = Change { add: true, echo: true, flags };
-    let mut shown = match timed(cx, "STORE", client.store(set, change, keyword)).await {
+    let shown = match timed(cx, "STORE", client.store(set, change, keyword)).await {
         Ok(shown) => shown,
         Err(Error::No { .. } | Error::Bad { .. }) => Vec::new(),
         Err(error) => return Err(error),
     };
-    shown.sort_unstable();
     let unproven: Vec<u32> =
         set.uids().iter().copied().filter(|uid| shown.binary_search(uid).is_err()).collect();
     let mut failed = 0;
     for set in UidSet::chunks(&unproven) {
         failed += match timed(cx, "FETCH", client.flags(&set, keyword)).await {
-            // Who is not named is gone. Of two answers about one message, the later holds.
-            Ok(flags) => {
-                let flags: HashMap<u32, bool> = flags.into_iter().collect();
-                set.uids().iter().filter(|uid| flags.get(uid) == Some(&false)).count()
-            }
+            // Who is not named is gone.
+            Ok(flags) => flags.iter().filter(|(_, hidden)| !hidden).count(),
             Err(Error::No { .. } | Error::Bad { .. }) => set.uids().len(),
             Err(error) => return Err(error),
         };

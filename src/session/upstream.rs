@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
 
 use super::context::{Context, Settings};
 use crate::imap::command::Login;
@@ -27,6 +29,8 @@ pub struct Origin {
 pub struct Upstream {
     client: Option<Connected>,
     mailbox: Mailbox,
+    /// Connecting again would fail again.
+    hopeless: bool,
     credentials: Credentials,
     origin: Origin,
     settings: Arc<Settings>,
@@ -48,17 +52,19 @@ impl Upstream {
         settings: Arc<Settings>,
         cx: Arc<Context>,
     ) -> Result<(Self, Vec<Listed>), Error> {
-        let mut connected = connect(&credentials, &origin, &settings, &cx).await?;
+        let (mut connected, mut mailbox) = enter(&credentials, &origin, &settings, &cx).await?;
         let keyword = &settings.maildrop.hide_keyword;
-        let mut mailbox = timed(&cx, "SELECT", connected.client.select(keyword)).await?;
         let mut listing = timed(&cx, "LIST", connected.client.list(&mailbox, keyword)).await;
-        if let Err(Error::Protocol(_)) = listing {
-            // Mail that arrives or goes while the listing is under way makes it incomplete: once more.
+        if matches!(listing, Err(Error::Incomplete)) {
+            // Mail that comes or goes while the listing is under way makes it incomplete: once more.
             mailbox = timed(&cx, "SELECT", connected.client.select(keyword)).await?;
             listing = timed(&cx, "LIST", connected.client.list(&mailbox, keyword)).await;
         }
         let listing = listing?;
-        Ok((Self { client: Some(connected), mailbox, credentials, origin, settings, cx }, listing))
+        Ok((
+            Self { client: Some(connected), mailbox, hopeless: false, credentials, origin, settings, cx },
+            listing,
+        ))
     }
 
     /// What SELECT said when the session began.
@@ -81,15 +87,23 @@ impl Upstream {
         Ok(&mut self.client.insert(connected).client)
     }
 
-    async fn reconnect(&self) -> Result<Connected, Error> {
-        let mut connected = connect(&self.credentials, &self.origin, &self.settings, &self.cx).await?;
-        let select = connected.client.select(&self.settings.maildrop.hide_keyword);
-        let mailbox = timed(&self.cx, "SELECT", select).await?;
-        if mailbox.uidvalidity == self.mailbox.uidvalidity {
-            Ok(connected)
-        } else {
-            Err(Error::Unusable("UIDVALIDITY changed within a session"))
+    async fn reconnect(&mut self) -> Result<Connected, Error> {
+        // A password that was refused once is not tried again: to the upstream all customers share one
+        // address, and its penalty for guessing would hit them all.
+        if self.hopeless {
+            return Err(Error::Unusable("this session's upstream cannot be opened again"));
         }
+        let result = enter(&self.credentials, &self.origin, &self.settings, &self.cx).await;
+        self.hopeless = matches!(result, Err(Error::Credentials | Error::Unusable(_)));
+        let (connected, mailbox) = result?;
+        if mailbox.uidvalidity != self.mailbox.uidvalidity {
+            self.hopeless = true;
+            return Err(Error::Unusable("UIDVALIDITY changed within a session"));
+        }
+        // Another server of a cluster may allow less than the first.
+        self.mailbox.keyword &= mailbox.keyword;
+        self.mailbox.seen &= mailbox.seen;
+        Ok(connected)
     }
 
     /// The connection cannot be used any more.
@@ -103,6 +117,28 @@ impl Upstream {
             connected.logout().await;
         }
     }
+}
+
+/// Longest way from nothing to a selected INBOX. A mail client gives up after 30 to 60 seconds.
+const ENTER: Duration = Duration::from_secs(25);
+
+/// Longest wait for the end of a command, or for the begin of a body, however busy the upstream makes itself
+/// look meanwhile.
+const COMMAND: Duration = Duration::from_mins(2);
+
+async fn enter(
+    credentials: &Credentials,
+    origin: &Origin,
+    settings: &Settings,
+    cx: &Arc<Context>,
+) -> Result<(Connected, Mailbox), Error> {
+    let work = async {
+        let mut connected = connect(credentials, origin, settings, cx).await?;
+        let keyword = &settings.maildrop.hide_keyword;
+        let mailbox = timed(cx, "SELECT", connected.client.select(keyword)).await?;
+        Ok((connected, mailbox))
+    };
+    timeout(ENTER, work).await.unwrap_or(Err(Error::Timeout))
 }
 
 async fn connect(
@@ -147,7 +183,7 @@ pub async fn timed<T>(
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let before = Instant::now();
-    let result = work.await;
+    let result = timeout(COMMAND, work).await.unwrap_or(Err(Error::Timeout));
     cx.metrics.upstream.command_duration.with_label_values(&[step]).observe(before.elapsed().as_secs_f64());
     cx.metrics.upstream.commands.with_label_values(&[step, label(&result)]).inc();
     result

@@ -29,7 +29,8 @@ const CACHED: usize = 100_000;
 #[derive(Debug)]
 pub struct Store {
     pool: SqlitePool,
-    pins: Cache<(String, u32), Pin>,
+    /// By user: the UIDVALIDITY served last, and its recipe.
+    pins: Cache<String, (u32, Arc<Recipe>)>,
 }
 
 /// What served a user first.
@@ -37,7 +38,7 @@ pub struct Store {
 pub struct Pin {
     /// The recipe.
     pub recipe: Arc<Recipe>,
-    /// Has this user been served under another UIDVALIDITY before, and is this the first time under this one?
+    /// Was this user last served under another UIDVALIDITY?
     pub uidvalidity_changed: bool,
 }
 
@@ -91,17 +92,19 @@ impl Store {
         configured: &Recipe,
         now: i64,
     ) -> Result<Pin, StoreError> {
-        let key = (user.to_owned(), uidvalidity);
-        if let Some(pin) = self.pins.get(&key) {
-            return Ok(pin);
+        if let Some((cached, recipe)) = self.pins.get(user)
+            && cached == uidvalidity
+        {
+            return Ok(Pin { recipe, uidvalidity_changed: false });
         }
-        let pin = match self.pinned(user, uidvalidity).await? {
-            Some(recipe) => Pin { recipe: Arc::new(recipe), uidvalidity_changed: false },
+        let recipe = match self.pinned(user, uidvalidity).await? {
+            Some(recipe) => recipe,
             None => self.pin_first(user, uidvalidity, configured, now).await?,
         };
-        // The change is told once, the recipe every time.
-        self.pins.insert(key, Pin { uidvalidity_changed: false, ..pin.clone() });
-        Ok(pin)
+        let recipe = Arc::new(recipe);
+        let uidvalidity_changed = self.served_under(user, uidvalidity).await?;
+        self.pins.insert(user.to_owned(), (uidvalidity, Arc::clone(&recipe)));
+        Ok(Pin { recipe, uidvalidity_changed })
     }
 
     async fn pin_first(
@@ -110,11 +113,7 @@ impl Store {
         uidvalidity: u32,
         configured: &Recipe,
         now: i64,
-    ) -> Result<Pin, StoreError> {
-        let before: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM uidl_pins WHERE username = $1")
-            .bind(user)
-            .fetch_one(&self.pool)
-            .await?;
+    ) -> Result<Recipe, StoreError> {
         let insert =
             "INSERT INTO uidl_pins (username, uidvalidity, recipe, first_served) VALUES ($1, $2, $3, $4)
             ON CONFLICT (username, uidvalidity) DO NOTHING";
@@ -126,8 +125,18 @@ impl Store {
             .execute(&self.pool)
             .await?;
         // Another session of the same user may have been first.
-        let recipe = self.pinned(user, uidvalidity).await?.unwrap_or_else(|| configured.clone());
-        Ok(Pin { recipe: Arc::new(recipe), uidvalidity_changed: before > 0 })
+        Ok(self.pinned(user, uidvalidity).await?.unwrap_or_else(|| configured.clone()))
+    }
+
+    /// Remembers the UIDVALIDITY, and says whether it is another one than before.
+    async fn served_under(&self, user: &str, uidvalidity: u32) -> Result<bool, StoreError> {
+        let insert = "INSERT INTO last_uidvalidity (username, uidvalidity) VALUES ($1, $2)
+            ON CONFLICT (username) DO NOTHING";
+        sqlx::query(insert).bind(user).bind(i64::from(uidvalidity)).execute(&self.pool).await?;
+        // Of several sessions at once, one changes the row, and that one tells.
+        let update = "UPDATE last_uidvalidity SET uidvalidity = $2 WHERE username = $1 AND uidvalidity <> $2";
+        let updated = sqlx::query(update).bind(user).bind(i64::from(uidvalidity)).execute(&self.pool).await?;
+        Ok(updated.rows_affected() > 0)
     }
 
     async fn pinned(&self, user: &str, uidvalidity: u32) -> Result<Option<Recipe>, StoreError> {
@@ -183,6 +192,21 @@ mod tests {
         assert!(!served(&store, "anna", 7, "uw").await.1);
         assert_eq!(served(&store, "anna", 8, "cyrus").await, ("{uidvalidity}.{uid}".to_owned(), true));
         assert_eq!(served(&store, "anna", 8, "uw").await, ("{uidvalidity}.{uid}".to_owned(), false));
+        // A restored backup brings the old one back.
+        assert_eq!(served(&store, "anna", 7, "cyrus").await, ("{uidvalidity:08x}{uid:08x}".to_owned(), true));
+    }
+
+    #[tokio::test]
+    async fn many_first_logins_at_once_are_no_change() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = Arc::new(opened(&directory).await);
+        let logins = (0..24).map(|number| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { served(&store, ["anna", "bob"][number % 2], 7, "uw").await.1 })
+        });
+        for login in logins.collect::<Vec<_>>() {
+            assert!(!login.await.expect("no panic"));
+        }
     }
 
     #[tokio::test]

@@ -7,3 +7,10 @@ CREATE TABLE IF NOT EXISTS uidl_pins (
     first_served BIGINT NOT NULL, -- Unix seconds
     PRIMARY KEY (username, uidvalidity)
 );
+
+-- The UIDVALIDITY under which a user was served last: another one means that clients download everything
+-- again, even one that was there before (a restored backup).
+CREATE TABLE IF NOT EXISTS last_uidvalidity (
+    username    TEXT   NOT NULL PRIMARY KEY,
+    uidvalidity BIGINT NOT NULL
+);

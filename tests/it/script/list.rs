@@ -128,6 +128,8 @@ transcripts! {
     quit_one_of_two_fails
     quit_read_again_refused
     quit_read_again_shows_no_keyword
+    quit_read_again_without_flags
+    quit_repaired_by_a_read_only_server
     quit_reset_connection_is_repaired
     quit_set_is_compact
     quit_store_bad
@@ -135,6 +137,7 @@ transcripts! {
     quit_store_refused_message_gone
     quit_without_dele
     reconnect_another_uidvalidity
+    reconnect_password_refused
     replies_do_not_reflect
     retr_another_uid
     retr_another_uid_after_the_body
@@ -196,10 +199,13 @@ transcripts! {
     top_0_header_without_empty_line
     top_1
     top_gone
+    top_gone_between_windows
     top_huge_is_a_delivery
     top_is_not_seen
     top_more_lines_than_there_are
     top_refused
+    top_refused_between_windows
+    top_server_without_windows
     top_windows
     top_windows_behind_the_end
     two_clients
