@@ -165,6 +165,7 @@ fn reload(path: &Path, running: &Config, cx: &Context) {
                 ("state", config.state != running.state),
                 ("admin", config.admin != running.admin),
                 ("log", config.log != running.log),
+                ("tls.certificates", cx.acceptor.is_none() && !config.tls.certificates.is_empty()),
             ];
             for (key, _) in fixed.iter().filter(|(_, changed)| *changed) {
                 tracing::warn!(key, "this was changed, and takes effect only at a restart");

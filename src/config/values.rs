@@ -99,7 +99,8 @@ impl<'de> Deserialize<'de> for StateUrl {
         let text = String::deserialize(from)?;
         match text.strip_prefix("sqlite://") {
             Some(path) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(path))),
-            _ => Err(D::Error::invalid_value(Unexpected::Str(&text), &EXPECTED)),
+            // It may be another database's address, with a password in it: it is not repeated.
+            _ => Err(D::Error::custom(format!("expected {EXPECTED}"))),
         }
     }
 }

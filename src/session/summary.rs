@@ -172,7 +172,6 @@ impl Summary {
             tracing::debug!(rip = %self.peer.ip(), session = self.session, result = end.label(), "connection ended");
             return;
         };
-        drop(self.active);
         metrics.sessions.duration.observe(self.begun.elapsed().as_secs_f64());
         tracing::info!(
             user, rip = %self.peer.ip(), lip = %self.local.ip(), session = self.session, result = end.label(),
@@ -183,6 +182,8 @@ impl Summary {
             secs = self.begun.elapsed().as_secs(),
             "session ended"
         );
+        // Last: who sees that nobody is left can rely on all of the above.
+        drop(self.active);
     }
 }
 

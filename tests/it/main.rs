@@ -4,9 +4,12 @@
 
 mod capabilities;
 mod clients;
+mod command_line;
 mod corpus;
 mod differential;
+mod lifecycle;
 mod nothing_removed;
+mod operations;
 mod oracle;
 mod script;
 mod support;

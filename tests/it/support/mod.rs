@@ -6,4 +6,5 @@ pub(crate) mod imap;
 pub(crate) mod pop3;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod relay;
 pub(crate) mod wait;

@@ -1,14 +1,14 @@
 //! A tiny blocking POP3 client that shows raw bytes and can leave in every way there is.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use sha2::{Digest, Sha256};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// The longest silence from a local server that is not yet a failure.
 const SILENCE: Duration = Duration::from_mins(1);
@@ -72,6 +72,26 @@ impl Body {
 }
 
 impl Pop3 {
+    /// A connection that is made, without TLS, of which nothing was read.
+    pub(crate) fn over(tcp: TcpStream) -> Self {
+        tcp.set_read_timeout(Some(SILENCE)).expect("timeout");
+        tcp.set_nodelay(true).expect("nodelay");
+        Self { wire: BufReader::new(Wire::Plain(tcp)) }
+    }
+
+    /// Connects without TLS from this address, which has to be one of this machine's (all of 127.0.0.0/8
+    /// are), and reads the greeting.
+    pub(crate) fn connect_from(address: &str, port: u16) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let address: IpAddr = address.parse().expect("an address");
+        socket.bind(&SocketAddr::new(address, 0).into()).expect("bind to an address of 127.0.0.0/8");
+        socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).expect("connect to POP3");
+        let mut pop3 = Self::over(socket.into());
+        let greeting = pop3.line();
+        assert!(greeting.starts_with("+OK"), "greeting: {greeting}");
+        pop3
+    }
+
     /// Connects and reads the greeting.
     pub(crate) fn connect(port: u16, transport: Transport, tls: &Arc<ClientConfig>) -> Self {
         let tcp = TcpStream::connect(("127.0.0.1", port)).expect("connect to POP3");
@@ -192,6 +212,24 @@ impl Pop3 {
     pub(crate) fn drain(&mut self) -> u64 {
         // A TLS server may close without close_notify, and any server with a reset.
         std::io::copy(&mut self.wire, &mut std::io::sink()).unwrap_or(0)
+    }
+
+    /// Reads on until the connection is over: the last octets, at most five, and how it ended. A clean end is
+    /// a FIN, within TLS behind a `close_notify`.
+    pub(crate) fn end(&mut self) -> (Vec<u8>, std::io::Result<()>) {
+        let mut tail = Vec::new();
+        loop {
+            match self.wire.fill_buf() {
+                Ok([]) => return (tail, Ok(())),
+                Ok(octets) => {
+                    let length = octets.len();
+                    tail.extend_from_slice(&octets[length.saturating_sub(5)..]);
+                    tail.drain(..tail.len().saturating_sub(5));
+                    self.wire.consume(length);
+                }
+                Err(error) => return (tail, Err(error)),
+            }
+        }
     }
 
     /// No more commands, but replies are still read.

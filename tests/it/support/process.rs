@@ -8,6 +8,9 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Sends SIGTERM and waits; a process that ignores it is killed. Says whether it ended by itself.
 pub(crate) fn terminate(child: &mut Child) -> bool {
+    if matches!(child.try_wait(), Ok(Some(_))) {
+        return true;
+    }
     let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
     let end = Instant::now() + PATIENCE;
     while sent.is_ok() && Instant::now() < end {

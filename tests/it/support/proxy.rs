@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -51,26 +51,33 @@ pub(crate) struct Proxy {
     tls: Arc<ClientConfig>,
     child: Child,
     directory: TempDir,
+    configuration: toml::Table,
 }
 
 impl Proxy {
     /// Starts lastpop with its defaults, as far as a test on one address can live with them.
     pub(crate) fn start(dovecot: &Dovecot, upstream: Upstream) -> Self {
+        Self::start_with(dovecot, upstream, &[], &[])
+    }
+
+    /// Starts lastpop with `changes` to that configuration and more `environment`. A change is a key such as
+    /// `limits.sessions` and a value as TOML spells it.
+    pub(crate) fn start_with(
+        dovecot: &Dovecot,
+        upstream: Upstream,
+        changes: &[(&str, &str)],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let config = directory.path().join("lastpop.toml");
-        std::fs::write(&config, configuration(dovecot, upstream, directory.path())).expect("lastpop.toml");
+        let file = directory.path().join("lastpop.toml");
+        let mut configuration = toml::from_str(&configuration(dovecot, upstream, directory.path()))
+            .expect("a configuration in TOML");
+        write(&file, &mut configuration, changes);
         let stderr = std::fs::File::create(directory.path().join("stderr")).expect("stderr file");
-        // setpriv lets lastpop end with the test even when the test is killed.
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM", env!("CARGO_BIN_EXE_lastpop"), "serve", "--config"]);
-        // The environment overrides the file, and only the file is meant here.
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("LASTPOP_") {
-                command.env_remove(name);
-            }
-        }
-        let mut child = command
-            .arg(&config)
+        let mut child = lastpop()
+            .args(["serve", "--config"])
+            .arg(&file)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(stderr)
@@ -79,9 +86,67 @@ impl Proxy {
         let lines = stdout_lines(&mut child);
         // Built before the wait, so that a lastpop that never gets ready is stopped and its log shown.
         let tls = dovecot.certificates.client_config();
-        let mut proxy = Self { endpoints: Endpoints::default(), tls, child, directory };
+        let mut proxy = Self { endpoints: Endpoints::default(), tls, child, directory, configuration };
         proxy.endpoints = ready(&lines);
         proxy
+    }
+
+    /// The configuration file.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.directory.path().join("lastpop.toml")
+    }
+
+    /// Changes the configuration file, sends SIGHUP and waits until lastpop has tried. Gives the line of its
+    /// log that says what came of it.
+    pub(crate) fn reload(&mut self, changes: &[(&str, &str)]) -> String {
+        let file = self.file();
+        write(&file, &mut self.configuration, changes);
+        self.hangup()
+    }
+
+    /// Sends SIGHUP with the file as it is; as [`Proxy::reload`] otherwise.
+    pub(crate) fn hangup(&self) -> String {
+        let said = |log: &str| -> Vec<String> {
+            log.lines().filter(|line| line.contains(" reloaded")).map(str::to_owned).collect()
+        };
+        let before = said(&self.log()).len();
+        self.signal("HUP");
+        wait::until("lastpop reloads", || said(&self.log()).get(before).cloned())
+    }
+
+    /// Sends a signal, named as kill(1) names it.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill -{name}");
+    }
+
+    /// Has the process not ended yet?
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("wait for lastpop").is_none()
+    }
+
+    /// Waits until the process has ended by itself, and gives its exit code.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        wait::until("lastpop ends", || self.child.try_wait().expect("wait for lastpop")).code()
+    }
+
+    /// Everything that lastpop has logged so far.
+    pub(crate) fn log(&self) -> String {
+        let log = std::fs::read(self.directory.path().join("stderr")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    /// Asks the admin listener; gives the status code and the body.
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        let mut http = TcpStream::connect(("127.0.0.1", self.endpoints.admin)).expect("admin");
+        http.set_read_timeout(Some(wait::DEADLINE)).expect("timeout");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        http.write_all(request.as_bytes()).expect("ask the admin listener");
+        let mut text = String::new();
+        http.read_to_string(&mut text).expect("an answer from the admin listener");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+        (status.expect("a status line"), body.to_owned())
     }
 
     /// The port for a transport.
@@ -110,24 +175,32 @@ impl Proxy {
         wait::until("lastpop has no session left", || {
             let left =
                 self.metric("lastpop_sessions_active") + self.metric("lastpop_messages_marked_pending");
-            (left == 0.0).then_some(())
+            (left == 0).then_some(())
         });
     }
 
-    /// The sum of a metric over all its labels; panics when there is no such metric.
-    fn metric(&self, name: &str) -> f64 {
-        let mut http = TcpStream::connect(("127.0.0.1", self.endpoints.admin)).expect("admin");
-        http.set_read_timeout(Some(wait::DEADLINE)).expect("timeout");
-        http.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            .expect("ask for metrics");
-        let mut text = String::new();
-        http.read_to_string(&mut text).expect("metrics");
-        let samples: Vec<f64> = text
+    /// Waits until every connection is closed, counted and logged; for that, all clients have to be gone.
+    pub(crate) fn wait_until_left(&self) {
+        wait::until("every connection is closed", || {
+            (self.metric("lastpop_connections_active") == 0).then_some(())
+        });
+    }
+
+    /// The sum of a metric of whole numbers over all its labels; panics when there is no such metric.
+    pub(crate) fn metric(&self, name: &str) -> i64 {
+        self.metric_with(name, "")
+    }
+
+    /// The same over those samples whose labels contain `label`, such as `result="ok"`.
+    pub(crate) fn metric_with(&self, name: &str, label: &str) -> i64 {
+        let (status, text) = self.get("/metrics");
+        assert_eq!(status, 200, "{text}");
+        let samples: Vec<i64> = text
             .lines()
-            .filter(|line| line.split(['{', ' ']).next() == Some(name))
+            .filter(|line| line.split(['{', ' ']).next() == Some(name) && line.contains(label))
             .filter_map(|line| line.rsplit_once(' ')?.1.parse().ok())
             .collect();
-        assert!(!samples.is_empty(), "no metric {name} in:\n{text}");
+        assert!(!samples.is_empty(), "no metric {name} with {label:?} in:\n{text}");
         samples.iter().sum()
     }
 }
@@ -135,8 +208,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         let ended = terminate(&mut self.child);
-        let log = std::fs::read(self.directory.path().join("stderr")).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
+        let log = self.log();
         if std::thread::panicking() {
             let tail: Vec<&str> = log.lines().rev().take(40).collect();
             eprintln!("the end of lastpop's log, newest first:\n{}", tail.join("\n"));
@@ -145,6 +217,45 @@ impl Drop for Proxy {
             assert!(!log.contains("panicked at"), "lastpop panicked:\n{log}");
         }
     }
+}
+
+/// The program, still without a subcommand. setpriv lets it end with the test even when the test is killed.
+pub(crate) fn lastpop() -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", env!("CARGO_BIN_EXE_lastpop")]);
+    // The environment overrides the file, and only the file is meant here.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("LASTPOP_") {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("NOTIFY_SOCKET");
+    command
+}
+
+/// Makes the changes and writes the file, by rename: lastpop never reads half of it.
+fn write(file: &Path, configuration: &mut toml::Table, changes: &[(&str, &str)]) {
+    for (key, value) in changes {
+        // A table in one line of TOML knows how to read a value.
+        let parsed: toml::Table = toml::from_str(&format!("value = {value}")).expect("a value in TOML");
+        let mut table = &mut *configuration;
+        let mut path = key.split('.').peekable();
+        while let Some(part) = path.next() {
+            if path.peek().is_none() {
+                table.insert(part.to_owned(), parsed["value"].clone());
+                break;
+            }
+            let empty = || toml::Value::Table(toml::Table::new());
+            table = table
+                .entry(part)
+                .or_insert_with(empty)
+                .as_table_mut()
+                .unwrap_or_else(|| panic!("{key}: {part} is no table"));
+        }
+    }
+    let new = file.with_extension("new");
+    std::fs::write(&new, configuration.to_string()).expect("write the configuration");
+    std::fs::rename(&new, file).expect("rename the configuration");
 }
 
 /// Reads stdout on a thread of its own, because a read of a pipe has no deadline.

@@ -19,3 +19,12 @@ pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> 
         std::thread::sleep(INTERVAL);
     }
 }
+
+/// Looks at `condition` for as long as `duration`; panics with `what` as soon as it does not hold.
+pub(crate) fn throughout(duration: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + duration;
+    while Instant::now() < end {
+        assert!(condition(), "{what}");
+        std::thread::sleep(INTERVAL);
+    }
+}
