@@ -11,6 +11,8 @@ pub mod open;
 pub mod pop;
 pub mod retr;
 pub mod summary;
+#[cfg(test)]
+mod tests;
 pub mod transaction;
 pub mod update;
 pub mod upstream;

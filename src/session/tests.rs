@@ -1,0 +1,135 @@
+//! Whole sessions over memory, where a test can move the clock: what ten minutes of silence and one minute
+//! of noise lead to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
+use tokio::sync::mpsc;
+
+use super::{Arrival, Context, context::Settings, serve};
+use crate::config::{Config, HostPort, StateUrl};
+use crate::metrics::Metrics;
+use crate::net::connection::COMMANDS;
+use crate::net::{Connection, Dialer, Transport};
+use crate::pop3::authorization::Rules;
+use crate::store::Store;
+
+struct Setup {
+    cx: Arc<Context>,
+    upstream: mpsc::Receiver<DuplexStream>,
+    _directory: tempfile::TempDir,
+}
+
+async fn setup() -> Setup {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = Store::open(&StateUrl::Sqlite(directory.path().join("state.db"))).await.expect("a store");
+    let metrics = Metrics::new(&["memory".to_owned()]).expect("metrics");
+    let cx = Context::new(&Config::default(), metrics, store).expect("a context");
+    let (peer, upstream) = mpsc::channel(1);
+    let host = HostPort { host: "memory".to_owned(), port: 143 };
+    let settings = cx.settings.load_full();
+    cx.settings.store(Arc::new(Settings {
+        dialer: Dialer::Memory { host, peer },
+        terms: settings.terms,
+        limits: settings.limits.clone(),
+        maildrop: settings.maildrop.clone(),
+    }));
+    Setup { cx: Arc::new(cx), upstream, _directory: directory }
+}
+
+/// A client's end of a session that has begun.
+fn client(cx: &Arc<Context>) -> BufReader<DuplexStream> {
+    let (ours, theirs) = tokio::io::duplex(4 * 1024);
+    let address = "192.0.2.7:110".parse().expect("an address");
+    let arrival = Arrival {
+        connection: Connection::new(Transport::Memory(ours), COMMANDS),
+        peer: address,
+        local: address,
+        listener: "memory".to_owned(),
+        implicit_tls: false,
+        rules: Rules { stls: false, plaintext: true, login_failures: 3 },
+        slot: None,
+    };
+    tokio::spawn(serve(arrival, Arc::clone(cx)));
+    BufReader::new(theirs)
+}
+
+/// An upstream with one message, up to the end of the listing; then what else it is sent, to the end.
+async fn one_message(mut upstream: mpsc::Receiver<DuplexStream>) -> String {
+    let mut peer = BufReader::new(upstream.recv().await.expect("a connection"));
+    peer.write_all(b"* OK [CAPABILITY IMAP4rev1] hi\r\n").await.expect("a reader");
+    for answer in [
+        "TAG OK [CAPABILITY IMAP4rev1] in\r\n",
+        "* 1 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\nTAG OK\r\n",
+        "* 1 FETCH (UID 1 RFC822.SIZE 10 FLAGS ())\r\nTAG OK\r\n",
+    ] {
+        let mut line = String::new();
+        peer.read_line(&mut line).await.expect("a command");
+        let tag = line.split(' ').next().unwrap_or_default();
+        peer.write_all(answer.replace("TAG", tag).as_bytes()).await.expect("a reader");
+    }
+    let mut rest = String::new();
+    peer.read_to_string(&mut rest).await.expect("text");
+    rest
+}
+
+async fn line(client: &mut BufReader<DuplexStream>) -> String {
+    let mut line = String::new();
+    client.read_line(&mut line).await.expect("a line");
+    line
+}
+
+#[tokio::test]
+async fn ten_minutes_of_silence_end_a_session_and_nothing_is_hidden() {
+    let Setup { cx, upstream, _directory } = setup().await;
+    let upstream = tokio::spawn(one_message(upstream));
+    let mut client = client(&cx);
+    line(&mut client).await;
+    client.write_all(b"USER anna\r\nPASS x\r\nDELE 1\r\n").await.expect("a reader");
+    for _ in 0..3 {
+        assert!(line(&mut client).await.starts_with("+OK"));
+    }
+    tokio::time::pause();
+    let before = tokio::time::Instant::now();
+    // Not a word: RFC 1939 §3.
+    assert_eq!(line(&mut client).await, "");
+    assert!(before.elapsed() >= Duration::from_mins(10) && before.elapsed() < Duration::from_mins(11));
+    assert_eq!(upstream.await.expect("no panic"), "", "nothing more may be said upstream");
+    let discarded = cx.metrics.sessions.marked_results.with_label_values(&["discarded"]).get();
+    assert_eq!((discarded, cx.metrics.sessions.marked_pending.get()), (1, 0));
+    assert_eq!(cx.metrics.sessions.ended.with_label_values(&["timeout"]).get(), 1);
+}
+
+#[tokio::test]
+async fn a_minute_of_noise_is_all_that_is_served_before_login() {
+    let Setup { cx, upstream: _upstream, _directory } = setup().await;
+    let mut client = client(&cx);
+    tokio::time::pause();
+    line(&mut client).await;
+    for second in 0.. {
+        assert!(second < 70, "still served after {second} s");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        if client.write_all(b"CAPA\r\n").await.is_err() {
+            break;
+        }
+        let mut reply = line(&mut client).await;
+        if reply.is_empty() {
+            break;
+        }
+        while reply != ".\r\n" {
+            reply = line(&mut client).await;
+        }
+    }
+    assert_eq!(cx.metrics.sessions.ended.with_label_values(&["timeout"]).get(), 1);
+}
+
+#[tokio::test]
+async fn who_is_not_logged_in_is_sent_away_when_the_drain_begins() {
+    let Setup { cx, upstream: _upstream, _directory } = setup().await;
+    let mut client = client(&cx);
+    line(&mut client).await;
+    cx.draining.cancel();
+    assert!(line(&mut client).await.starts_with("-ERR [SYS/TEMP] "));
+    assert_eq!(line(&mut client).await, "");
+}
