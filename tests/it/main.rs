@@ -14,4 +14,5 @@ mod oracle;
 mod script;
 mod support;
 mod tidy;
+mod trouble;
 mod upstream_tls;
