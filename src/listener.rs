@@ -105,11 +105,13 @@ fn admit(
         refuse(&tcp, implicit_tls);
         return Err("max_total");
     };
-    let most = settings.limits.connections_per_address;
-    let Some(slot) = gate.addresses.enter(net::limit_key(peer.ip()), most) else {
+    let limits = &settings.limits;
+    let exempt = limits.exempt_networks.iter().any(|network| network.contains(&peer.ip()));
+    let slot = gate.addresses.enter(net::limit_key(peer.ip()), limits.connections_per_address);
+    if slot.is_none() && !exempt {
         refuse(&tcp, implicit_tls);
         return Err("max_per_address");
-    };
+    }
     // Fails only when the peer is gone already.
     let Ok(local) = net::dial::tune(&tcp).and_then(|()| tcp.local_addr()) else { return Err("gone") };
     let arrival = Arrival {
@@ -123,7 +125,7 @@ fn admit(
             plaintext: listen.plaintext.unwrap_or(plaintext) == Plaintext::Always,
             login_failures: settings.limits.login_failures,
         },
-        slot: Some(slot),
+        slot,
     };
     tasks.spawn(watched(arrival, permit, Arc::clone(cx)));
     Ok(())

@@ -167,6 +167,7 @@ mod tests {
             ),
             ("[limits]\nsessions_per_user = 0\n", "expected a number from 1 on, or \"off\""),
             ("[limits]\ndrain_timeout = \"30\"\n", "expected a duration with a unit"),
+            ("[limits]\nexempt_networks = [\"10.0.0.0/33\"]\n", ":9: limits.exempt_networks: "),
             ("[limits]\ndrain_timeout = 30\n", ":9: limits.drain_timeout: expected a duration with a unit"),
             ("[limits]\ndrain_timeout = \"-5s\"\n", "expected a duration with a unit"),
             (

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::imap::Keyword;
@@ -183,6 +184,8 @@ pub struct Limits {
     pub sessions: u32,
     /// Connections from one address (IPv6: one /64) that are not logged in.
     pub connections_per_address: Limit,
+    /// Networks whose addresses are not counted for that: the ISP's own, webmail, carrier-grade NAT.
+    pub exempt_networks: Vec<IpNet>,
     /// Sessions of one user at once.
     pub sessions_per_user: Limit,
     /// Wrong passwords on one connection, before it is closed.
@@ -201,6 +204,7 @@ impl Default for Limits {
         Self {
             sessions: 20_000,
             connections_per_address: Limit::at(20),
+            exempt_networks: Vec::new(),
             sessions_per_user: Limit::at(10),
             login_failures: 3,
             idle_timeout: Duration::from_mins(10),

@@ -91,38 +91,24 @@ async fn attempt(
         Portion::Top(lines) if portion.is_retrieval() => (Section::Whole, DotWriter::top(lines)),
         Portion::Top(lines) => (Section::Window { origin: 0, octets: WINDOW }, DotWriter::top(lines)),
     };
-    let sent_before = pop.connection().traffic().1;
-    let output_before = pop.output().len();
+    let begin = Mark::here(pop);
     let mut fetched = 0;
     loop {
         // 1. Ask. `+OK` is written only when the body of our UID has begun.
         let body = match timed(cx, "FETCH", client.body(message.id(), section)).await {
             Ok(body) => body,
-            Err(error) => return undo(pop, sent_before, output_before, error),
+            Err(error) => return begin.undo(pop, error),
         };
         let Some(mut body) = body else {
-            match timed(cx, "FETCH", client.exists(message.id())).await {
+            let error = match timed(cx, "FETCH", client.exists(message.id())).await {
                 // A window behind the end: some servers answer NIL instead of nothing.
                 Ok(true) if fetched > 0 => break,
                 Ok(false) if fetched == 0 => return Ok(Attempt::Done(Sent::Vanished)),
-                Ok(true) => {
-                    return undo(
-                        pop,
-                        sent_before,
-                        output_before,
-                        Error::Protocol("a message without a body"),
-                    );
-                }
-                Ok(false) => {
-                    return undo(
-                        pop,
-                        sent_before,
-                        output_before,
-                        Error::Protocol("gone between two windows"),
-                    );
-                }
-                Err(error) => return undo(pop, sent_before, output_before, error),
-            }
+                Ok(true) => Error::Protocol("a message without a body"),
+                Ok(false) => Error::Protocol("a message that went away between two windows"),
+                Err(error) => error,
+            };
+            return begin.undo(pop, error);
         };
         if fetched == 0 {
             pop.reply(&Reply::ok(format!("{} octets", message.octets())));
@@ -134,20 +120,20 @@ async fn attempt(
             match client.chunk(&mut body).await {
                 Ok(Some(chunk)) => writer.push(chunk, pop.output()),
                 Ok(None) => break,
-                Err(error) => return undo(pop, sent_before, output_before, error),
+                Err(error) => return begin.undo(pop, error),
             }
             pop.flush_much().await.map_err(Broken::Client)?;
         }
         // 3. Only now is it known that the body was whole.
         let octets = match client.body_end(body).await {
             Ok(octets) => octets,
-            Err(error) => return undo(pop, sent_before, output_before, error),
+            Err(error) => return begin.undo(pop, error),
         };
         fetched += octets;
         match section {
             Section::Window { origin, octets: asked } if octets > asked && origin > 0 => {
                 let error = Error::Protocol("the server sends more of a message than was asked for");
-                return undo(pop, sent_before, output_before, error);
+                return begin.undo(pop, error);
             }
             // A server that knows no windows has sent the whole message at once: that is its end.
             Section::Window { octets: asked, .. } if octets == asked && !writer.is_complete() => {
@@ -164,17 +150,31 @@ async fn attempt(
         cx.metrics.sessions.size_mismatches.inc_by(u64::from(fetched != message.octets()));
         cx.metrics.sessions.mended.inc_by(u64::from(writer.mended()));
     }
-    let octets =
-        pop.connection().traffic().1 - sent_before + pop.output().len() as u64 - output_before as u64;
-    Ok(Attempt::Done(Sent::Complete { octets }))
+    Ok(Attempt::Done(Sent::Complete { octets: begin.octets_since(pop) }))
 }
 
-/// Takes back what is in the output, if nothing of it has left.
-fn undo(pop: &mut PopStream, sent: u64, output: usize, error: Error) -> Result<Attempt, Broken> {
-    if pop.connection().traffic().1 != sent {
-        return Err(Broken::Upstream(error));
+/// Where a message begins in what the client is sent.
+struct Mark {
+    sent: u64,
+    output: usize,
+}
+
+impl Mark {
+    fn here(pop: &mut PopStream) -> Self {
+        Self { sent: pop.connection().traffic().1, output: pop.output().len() }
     }
-    pop.output().truncate(output);
-    pop.connection().body_ends();
-    Ok(Attempt::Failed(error))
+
+    /// Takes back what is in the output, if nothing has left since.
+    fn undo(self, pop: &mut PopStream, error: Error) -> Result<Attempt, Broken> {
+        if pop.connection().traffic().1 != self.sent {
+            return Err(Broken::Upstream(error));
+        }
+        pop.output().truncate(self.output);
+        pop.connection().body_ends();
+        Ok(Attempt::Failed(error))
+    }
+
+    fn octets_since(&self, pop: &mut PopStream) -> u64 {
+        pop.connection().traffic().1 - self.sent + pop.output().len() as u64 - self.output as u64
+    }
 }

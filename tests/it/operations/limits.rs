@@ -68,6 +68,20 @@ fn connections_of_an_address_are_bounded_until_they_are_logged_in() {
 }
 
 #[test]
+fn addresses_of_an_exempt_network_are_not_counted() {
+    let dovecot = Dovecot::start();
+    let changes = [
+        ("limits.connections_per_address", "1"),
+        ("limits.exempt_networks", "[\"127.77.0.0/16\", \"2001:db8::/32\"]"),
+    ];
+    let proxy = Proxy::start_with(&dovecot, Upstream::Plain, &changes, &[]);
+    let counted = served(&proxy);
+    refused(&proxy);
+    let exempt: Vec<Pop3> = (0..3).map(|_| Pop3::connect_from("127.77.0.9", proxy.endpoints.plain)).collect();
+    drop((counted, exempt));
+}
+
+#[test]
 fn a_wrong_password_frees_nothing() {
     let dovecot = Dovecot::start();
     let one = ("limits.connections_per_address", "1");

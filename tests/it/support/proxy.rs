@@ -136,6 +136,12 @@ impl Proxy {
         String::from_utf8_lossy(&log).into_owned()
     }
 
+    /// The log, once it holds `text` so often: it is written by a thread of its own, a moment later.
+    pub(crate) fn log_with(&self, text: &str, times: usize) -> String {
+        let what = format!("the log holds {text:?} {times} times");
+        wait::until(&what, || Some(self.log()).filter(|log| log.matches(text).count() >= times))
+    }
+
     /// Asks the admin listener; gives the status code and the body.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let mut http = TcpStream::connect(("127.0.0.1", self.endpoints.admin)).expect("admin");
