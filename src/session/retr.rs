@@ -91,13 +91,13 @@ async fn attempt(
         Portion::Top(lines) if portion.is_retrieval() => (Section::Whole, DotWriter::top(lines)),
         Portion::Top(lines) => (Section::Window { origin: 0, octets: WINDOW }, DotWriter::top(lines)),
     };
-    let begin = Mark::here(pop);
+    let mark = Mark::here(pop);
     let mut fetched = 0;
     loop {
         // 1. Ask. `+OK` is written only when the body of our UID has begun.
         let body = match timed(cx, "FETCH", client.body(message.id(), section)).await {
             Ok(body) => body,
-            Err(error) => return begin.undo(pop, error),
+            Err(error) => return mark.undo(pop, error),
         };
         let Some(mut body) = body else {
             let error = match timed(cx, "FETCH", client.exists(message.id())).await {
@@ -108,7 +108,7 @@ async fn attempt(
                 Ok(false) => Error::Protocol("a message that went away between two windows"),
                 Err(error) => error,
             };
-            return begin.undo(pop, error);
+            return mark.undo(pop, error);
         };
         if fetched == 0 {
             pop.reply(&Reply::ok(format!("{} octets", message.octets())));
@@ -120,20 +120,20 @@ async fn attempt(
             match client.chunk(&mut body).await {
                 Ok(Some(chunk)) => writer.push(chunk, pop.output()),
                 Ok(None) => break,
-                Err(error) => return begin.undo(pop, error),
+                Err(error) => return mark.undo(pop, error),
             }
             pop.flush_much().await.map_err(Broken::Client)?;
         }
         // 3. Only now is it known that the body was whole.
         let octets = match client.body_end(body).await {
             Ok(octets) => octets,
-            Err(error) => return begin.undo(pop, error),
+            Err(error) => return mark.undo(pop, error),
         };
         fetched += octets;
         match section {
             Section::Window { origin, octets: asked } if octets > asked && origin > 0 => {
                 let error = Error::Protocol("the server sends more of a message than was asked for");
-                return begin.undo(pop, error);
+                return mark.undo(pop, error);
             }
             // A server that knows no windows has sent the whole message at once: that is its end.
             Section::Window { octets: asked, .. } if octets == asked && !writer.is_complete() => {
@@ -150,7 +150,7 @@ async fn attempt(
         cx.metrics.sessions.size_mismatches.inc_by(u64::from(fetched != message.octets()));
         cx.metrics.sessions.mended.inc_by(u64::from(writer.mended()));
     }
-    Ok(Attempt::Done(Sent::Complete { octets: begin.octets_since(pop) }))
+    Ok(Attempt::Done(Sent::Complete { octets: mark.octets_since(pop) }))
 }
 
 /// Where a message begins in what the client is sent.
