@@ -13,7 +13,7 @@ pub const MAX_COMMAND: usize = 512;
 /// base64 responses; OAuth tokens need it).
 pub const MAX_SASL: usize = 12_288;
 
-/// How much of a line that is too long is read and dropped while looking for its end. A client that
+/// How much of a line beyond its limit is read and dropped while looking for its end. A client that
 /// goes on without a line end after this is not speaking POP3.
 pub const MAX_DISCARD: usize = 4_096;
 

@@ -59,27 +59,32 @@ impl PopStream {
     pub async fn line(&mut self, expect: Expect, wait: Duration) -> Result<Line<'_>, Lost> {
         self.drop_line();
         let mut dropped = 0;
+        let mut limit = 0;
         loop {
-            let limit = match expect {
-                Expect::Command => line::limit_for(self.connection.input()),
-                Expect::Response => line::MAX_SASL,
-            };
+            if dropped == 0 {
+                limit = match expect {
+                    Expect::Command => line::limit_for(self.connection.input()),
+                    Expect::Response => line::MAX_SASL,
+                };
+            }
             match line::split(self.connection.input(), limit) {
-                Split::Line { used, .. } if dropped > 0 => {
-                    self.connection.consume_secret(used);
-                    return Ok(Line::TooLong);
-                }
-                Split::Line { line, used } => {
+                Split::Line { line, used } if dropped == 0 => {
                     self.handed_out = used;
                     return Ok(Line::Text(&self.connection.input()[..line]));
                 }
-                Split::TooLong { used, ended } => {
+                Split::Line { used, .. } | Split::TooLong { used, ended: true } => {
+                    self.connection.consume_secret(used);
+                    // How the octets were cut on their way must not decide.
+                    return if dropped + used > limit + MAX_DISCARD {
+                        Err(Lost::Dropped)
+                    } else {
+                        Ok(Line::TooLong)
+                    };
+                }
+                Split::TooLong { used, ended: false } => {
                     self.connection.consume_secret(used);
                     dropped += used;
-                    if ended {
-                        return Ok(Line::TooLong);
-                    }
-                    if dropped > MAX_DISCARD.max(limit) {
+                    if dropped > limit + MAX_DISCARD {
                         return Err(Lost::Dropped);
                     }
                 }
@@ -198,6 +203,30 @@ mod tests {
                 ["NOOP", "STAT", "", "-", "QUIT"].map(|text| (text != "-").then(|| text.to_owned()));
             let client = async { drop(client.await) };
             assert_eq!(tokio::join!(client, server).1, expected, "pieces of {size}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn how_long_a_line_is_decides_and_not_how_it_is_cut() {
+        let lengths = [(511, true), (4_607, true), (4_608, false), (9_000, false)];
+        for (length, answered) in lengths {
+            for size in [1, 7, 500, 513, 4_000, 10_000] {
+                let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+                let client = async move {
+                    let sent = [&b"x".repeat(length)[..], b"\n"].concat();
+                    for piece in sent.chunks(size) {
+                        // The other side may have gone: that is one of the two answers.
+                        let _ = theirs.write_all(piece).await;
+                        tokio::task::yield_now().await;
+                    }
+                    theirs
+                };
+                let server = async {
+                    let mut pop = PopStream::new(Connection::new(Transport::Memory(ours), COMMANDS));
+                    line(&mut pop).await.is_ok()
+                };
+                assert_eq!(tokio::join!(client, server).1, answered, "{length} octets in pieces of {size}");
+            }
         }
     }
 
