@@ -23,7 +23,7 @@ use crate::config::Verify;
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read, or does not hold what it should.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}; mend the file, or name another in tls.certificates or upstream.ca_file", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -31,7 +31,7 @@ pub enum TlsError {
         source: io::Error,
     },
     /// The certificate and the key do not belong together, or rustls cannot use them.
-    #[error("{} and {}: {source}", chain.display(), key.display())]
+    #[error("{} and {}: {source}; name a certificate and its own key in tls.certificates", chain.display(), key.display())]
     Pair {
         /// The certificate's file.
         chain: PathBuf,
