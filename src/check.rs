@@ -80,7 +80,12 @@ fn listeners(config: &Config) -> Vec<String> {
 
 /// The database is not opened: that would make it, as whoever runs this and not as the service's user.
 fn state(url: &StateUrl) -> String {
-    let StateUrl::Sqlite(path) = url;
+    let path = match url {
+        StateUrl::Sqlite(path) => path,
+        StateUrl::Postgres(server) => {
+            return format!("state: PostgreSQL at {server}; `serve` connects to it.");
+        }
+    };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     match folder {
         _ if path.exists() => format!("state: {} is there.", path.display()),

@@ -25,13 +25,13 @@
 //! 2 peers      net/*, imap/{reader,client,login,mailbox},        async; each wraps one outside thing
 //!              metrics/*, slots, store
 //! 1 decisions  pop3/{maildrop,authorization,transaction},        sync; no clock, no log
-//!              uidl, config/*, random
+//!              policy/*, uidl, users, config/*, random
 //! 0 words      pop3/{line,command,sasl,reply,capa,dot},          bytes <-> values
 //!              imap/{command,set,frame,response,fetch,capability,error}
 //! ```
 //!
 //! Imports go down, sideways only inside one folder, on the top floor, from `imap` to `net`, and
-//! from `config` to `uidl`. `pop3` does not know that
+//! from `config` to what it configures on its own floor (`uidl`, `users`, `policy`). `pop3` does not know that
 //! IMAP exists, `imap` does not know that POP3 exists; only `session` says both words, and `metrics` and
 //! `config` name what they need of either. Floors 0 and 1 know no runtime, no log and no clock. Only floors
 //! 3 and 4 log and count. A test holds the code to this.
@@ -57,6 +57,7 @@ pub mod listener;
 pub mod logging;
 pub mod metrics;
 pub mod net;
+pub mod policy;
 pub mod pop3;
 pub mod random;
 pub mod serve;
@@ -64,3 +65,4 @@ pub mod session;
 pub mod slots;
 pub mod store;
 pub mod uidl;
+pub mod users;

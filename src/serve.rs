@@ -67,7 +67,7 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
         source,
     })?;
     let labels: Vec<String> = bound.iter().map(|bound| bound.label.clone()).collect();
-    let store = Store::open(&config.state.url).await?;
+    let store = Store::open(&config.state.url, now()).await?;
     let metrics = Metrics::new(&labels).map_err(internal)?;
     let cx = Arc::new(Context::new(&config, metrics, store)?);
     loaded(&cx, &config);
@@ -101,6 +101,7 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
     notify(&[sd_notify::NotifyState::Stopping]);
     cx.metrics.process.draining.set(1);
     cx.draining.cancel();
+    cx.store.hand_over();
     sessions.close();
     tokio::select! {
         ended = timeout(drain, sessions.wait()) => if ended.is_err() {
@@ -181,9 +182,13 @@ fn reload(path: &Path, running: &Config, cx: &Context) {
     notify(&[sd_notify::NotifyState::Ready]);
 }
 
+/// Unix seconds.
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
 fn loaded(cx: &Context, config: &Config) {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    cx.metrics.process.reload_time.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    cx.metrics.process.reload_time.set(now());
     cx.metrics.process.reload_successful.set(1);
     let unverified = config.upstream.verify == Verify::Off;
     cx.metrics.upstream.unverified.set(i64::from(unverified));

@@ -26,6 +26,7 @@ fail() {
 }
 
 # A program that tells whether the package is there, and the package.
+initdb=(/usr/lib/postgresql/*/bin/initdb) # any version
 needed=(
   /usr/lib/dovecot/imap dovecot-imapd
   /usr/lib/dovecot/pop3 dovecot-pop3d
@@ -36,6 +37,7 @@ needed=(
   /usr/bin/openssl openssl
   /usr/bin/python3 python3
   /usr/bin/promtool prometheus
+  "${initdb[0]}" postgresql
   /usr/bin/shellcheck shellcheck
   /usr/bin/cc gcc
   /usr/bin/setpriv util-linux

@@ -17,8 +17,9 @@ use serde::Deserialize;
 
 use crate::imap::Keyword;
 use crate::uidl::Recipe;
+use crate::users::Names;
 pub use load::{ConfigError, load};
-pub use values::{HostPort, Limit, StateUrl};
+pub use values::{HostPort, Limit, ServerUrl, StateUrl};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -32,6 +33,8 @@ pub struct Config {
     pub login: Login,
     /// The IMAP server.
     pub upstream: Upstream,
+    /// How names become users.
+    pub users: Names,
     /// Bounds.
     pub limits: Limits,
     /// How a mailbox is shown as a maildrop.

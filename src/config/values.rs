@@ -80,11 +80,51 @@ impl<'de> Deserialize<'de> for Limit {
     }
 }
 
-/// Which database: a file of `SQLite` on this machine.
+/// Which database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateUrl {
-    /// `sqlite://` and a path.
+    /// `sqlite://` and a path: a file on this machine, for one proxy.
     Sqlite(PathBuf),
+    /// `postgres://…`: a server, for a fleet.
+    Postgres(ServerUrl),
+}
+
+/// The address of a database server. It may hold a password, so only host and database are ever printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServerUrl(String);
+
+impl ServerUrl {
+    /// All of it, password included.
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        let rest = rest.split(['?', '#']).next().unwrap_or_default();
+        f.write_str(rest.rsplit_once('@').map_or(rest, |(_, place)| place))
+    }
+}
+
+impl std::fmt::Debug for ServerUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ServerUrl({self})")
+    }
+}
+
+impl StateUrl {
+    /// `sqlite://path` or `postgres://…`
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.split_once("://") {
+            Some(("sqlite", path)) if !path.is_empty() => Some(Self::Sqlite(PathBuf::from(path))),
+            Some(("postgres" | "postgresql", place)) if !place.is_empty() => {
+                Some(Self::Postgres(ServerUrl(text.to_owned())))
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Default for StateUrl {
@@ -95,13 +135,11 @@ impl Default for StateUrl {
 
 impl<'de> Deserialize<'de> for StateUrl {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        const EXPECTED: &str = "sqlite:// and a path, such as \"sqlite:///var/lib/lastpop/state.db\"";
-        let text = String::deserialize(from)?;
-        match text.strip_prefix("sqlite://") {
-            Some(path) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(path))),
-            // It may be another database's address, with a password in it: it is not repeated.
-            _ => Err(D::Error::custom(format!("expected {EXPECTED}"))),
-        }
+        const EXPECTED: &str = "sqlite:// and a path, such as \"sqlite:///var/lib/lastpop/state.db\", or the address \
+            of a PostgreSQL server, such as \"postgres://lastpop@db.example.net/lastpop\"";
+        // It may hold a password: it is not repeated.
+        Self::parse(&String::deserialize(from)?)
+            .ok_or_else(|| D::Error::custom(format!("expected {EXPECTED}")))
     }
 }
 
@@ -189,6 +227,15 @@ mod tests {
         ] {
             assert_eq!(HostPort::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_server_is_printed_without_its_secrets() {
+        let url = StateUrl::parse("postgres://lastpop:s3cret@db.example.net:5432/lastpop?password=s3cret");
+        let Some(StateUrl::Postgres(url)) = url else { panic!("a server") };
+        assert_eq!(url.to_string(), "db.example.net:5432/lastpop");
+        assert!(!format!("{url:?}").contains("s3cret"));
+        assert_eq!(StateUrl::parse("mysql://x"), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::net::Dialer;
 use crate::net::tls::{self, Certificates, TlsError};
 use crate::slots::Slots;
 use crate::store::Store;
+use crate::users::{Names, UserName};
 
 /// Shared by all sessions.
 pub struct Context {
@@ -28,7 +29,7 @@ pub struct Context {
     /// What must outlive the process.
     pub store: Store,
     /// Sessions by user, for `limits.sessions_per_user`.
-    pub users: Slots<Vec<u8>>,
+    pub users: Slots<UserName>,
     /// Shutdown has begun: who is not logged in is sent away.
     pub draining: CancellationToken,
     /// `limits.drain_timeout` is over: sessions end now, except for their UPDATE.
@@ -46,6 +47,8 @@ impl std::fmt::Debug for Context {
 /// What of the configuration a session needs.
 #[derive(Debug)]
 pub struct Settings {
+    /// How names become users.
+    pub names: Names,
     /// Bounds.
     pub limits: Limits,
     /// How a mailbox is shown.
@@ -92,6 +95,7 @@ impl Settings {
     fn new(config: &Config) -> Result<Self, TlsError> {
         let upstream = &config.upstream;
         Ok(Self {
+            names: config.users.clone(),
             limits: config.limits.clone(),
             maildrop: config.maildrop.clone(),
             dialer: Dialer::Network {

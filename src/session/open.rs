@@ -8,8 +8,9 @@ use super::upstream::{Origin, Upstream};
 use crate::imap::Error;
 use crate::pop3::{Credentials, Maildrop, Transaction};
 use crate::slots::Slot;
-use crate::store::StoreError;
+use crate::store::{Pin, StoreError};
 use crate::uidl::Recipe;
+use crate::users::UserName;
 
 /// A session that is logged in.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub struct Opened {
     /// How many messages are hidden.
     pub hidden: usize,
     /// Counts among the user's sessions as long as it lives.
-    pub slot: Slot<Vec<u8>>,
+    pub slot: Slot<UserName>,
 }
 
 /// Why there is none.
@@ -45,8 +46,7 @@ pub async fn open(
     settings: &Arc<Settings>,
     cx: &Arc<Context>,
 ) -> Result<Opened, Refused> {
-    // For some servers names differ in case; here they do not, so that nobody gets past the limit that way.
-    let user = credentials.user().to_ascii_lowercase();
+    let user = settings.names.canonical(credentials.user());
     let (upstream, listing) = Upstream::open(credentials, origin, Arc::clone(settings), Arc::clone(cx))
         .await
         .map_err(Refused::Upstream)?;
@@ -58,8 +58,7 @@ pub async fn open(
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let uidvalidity = upstream.mailbox().uidvalidity;
-    let name = String::from_utf8_lossy(&user).into_owned();
-    let pin = match cx.store.pin(&name, uidvalidity, &settings.maildrop.uidl, now).await {
+    let pin = match pin(&user, uidvalidity, settings, cx, now).await {
         Ok(pin) => pin,
         Err(error) => {
             cx.metrics.store.errors.inc();
@@ -70,7 +69,7 @@ pub async fn open(
     if pin.uidvalidity_changed {
         cx.metrics.store.uidvalidity_changes.inc();
         tracing::warn!(
-            user = name,
+            %user,
             uidvalidity,
             "UIDVALIDITY changed: this user's clients download everything again"
         );
@@ -80,4 +79,15 @@ pub async fn open(
     let hidden = listing.len() - maildrop.len();
     let transaction = Transaction::new(maildrop, upstream.mailbox().keyword);
     Ok(Opened { transaction, upstream, recipe: pin.recipe, hidden, slot })
+}
+
+async fn pin(
+    user: &UserName,
+    uidvalidity: u32,
+    settings: &Settings,
+    cx: &Context,
+    now: i64,
+) -> Result<Pin, StoreError> {
+    let facts = cx.store.facts(user).await?;
+    cx.store.pin(user, &facts, uidvalidity, &settings.maildrop.uidl, now).await
 }

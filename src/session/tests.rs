@@ -23,7 +23,7 @@ struct Setup {
 
 async fn setup() -> Setup {
     let directory = tempfile::tempdir().expect("a directory");
-    let store = Store::open(&StateUrl::Sqlite(directory.path().join("state.db"))).await.expect("a store");
+    let store = Store::open(&StateUrl::Sqlite(directory.path().join("state.db")), 0).await.expect("a store");
     let metrics = Metrics::new(&["memory".to_owned()]).expect("metrics");
     let cx = Context::new(&Config::default(), metrics, store).expect("a context");
     let (peer, upstream) = mpsc::channel(1);
@@ -32,6 +32,7 @@ async fn setup() -> Setup {
     cx.settings.store(Arc::new(Settings {
         dialer: Dialer::Memory { host, peer },
         terms: settings.terms,
+        names: settings.names.clone(),
         limits: settings.limits.clone(),
         maildrop: settings.maildrop.clone(),
     }));

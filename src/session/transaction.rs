@@ -20,6 +20,7 @@ use crate::pop3::reply::END;
 use crate::pop3::{Message, QuitPlan, Reply, Step, Transaction};
 use crate::slots::Slot;
 use crate::uidl::Recipe;
+use crate::users::UserName;
 
 /// A session that has read QUIT: all that UPDATE needs.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub struct Quit {
     upstream: Upstream,
     marked: MarkedCount,
     /// Held until UPDATE is over: it is still one of the user's sessions.
-    _slot: Slot<Vec<u8>>,
+    _slot: Slot<UserName>,
 }
 
 impl Quit {

@@ -174,7 +174,7 @@ fn files_that_a_configuration_names_are_named_when_they_cannot_be_used() {
 #[test]
 fn a_state_url_that_cannot_be_used_is_not_repeated() {
     let folder = Folder::new();
-    let (key, other) = (format!("sqlite://{}", folder.path("state.db")), "postgres://u:correct-horse@db/x");
+    let (key, other) = (format!("sqlite://{}", folder.path("state.db")), "mysql://u:correct-horse@db/x");
     let good = folder.configuration(NOWHERE);
     for subcommand in ["serve", "check"] {
         let ended = folder.with(subcommand, &good.replace(&key, other));
@@ -219,7 +219,7 @@ fn a_state_that_cannot_be_opened_is_a_sentence() {
     let good = folder.configuration(NOWHERE);
     let nowhere = folder.path("no/such/folder/state.db");
     let ended = folder.with("serve", &good.replace(&folder.path("state.db"), &nowhere));
-    ended.fails(1, &["cannot open the state in", &nowhere, "check that its folder exists"]);
+    ended.fails(1, &["cannot open the state: ", &nowhere, "check that its folder exists"]);
     assert_eq!(ended.stdout, "", "it is not ready");
 
     std::fs::write(folder.path("state.db"), "this is no database at all. ".repeat(400)).expect("a file");

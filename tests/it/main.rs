@@ -12,6 +12,7 @@ mod nothing_removed;
 mod operations;
 mod oracle;
 mod script;
+mod store;
 mod support;
 mod tidy;
 mod trouble;

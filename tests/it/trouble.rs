@@ -35,6 +35,9 @@ fn sessions_without_a_log(stderr_is_closed: bool, sessions: usize) {
     let configured = Proxy::start(&dovecot, Upstream::Plain);
     let mut command = lastpop();
     command.args(["serve", "--config"]).arg(configured.file());
+    // The same file but for the state, which only one of the two can have.
+    let state = configured.file().with_file_name("other.db");
+    command.env("LASTPOP_STATE__URL", format!("sqlite://{}", state.display()));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("lastpop");
     let stderr = child.stderr.take().filter(|_| !stderr_is_closed);
     let mut lines =

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{MESSAGE, NAME, PASSWORD, quit, says};
 use crate::support::dovecot::{Dovecot, User};
+use crate::support::pop3::Transport;
 use crate::support::proxy::{Proxy, Upstream};
 
 /// A proxy with this recipe and this state file.
@@ -101,4 +102,10 @@ fn known_users_are_served_without_the_state_file() {
     assert_eq!(unique_ids(&proxy, &user), first);
     proxy.reload(&[("maildrop.uidl", "\"cyrus\"")]);
     assert_eq!(unique_ids(&proxy, &user), first);
+    // Whoever is new would be given unique-ids that nobody remembers.
+    let newcomer = dovecot.user("newcomer", "secret");
+    let mut session = proxy.connect(Transport::Plain);
+    session.command(&format!("USER {}", newcomer.name));
+    let refused = session.command(&format!("PASS {}", newcomer.password));
+    assert!(refused.starts_with("-ERR [SYS/TEMP] "), "{refused}");
 }

@@ -4,6 +4,7 @@ pub(crate) mod certificates;
 pub(crate) mod dovecot;
 pub(crate) mod imap;
 pub(crate) mod pop3;
+pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod relay;

@@ -1,0 +1,127 @@
+//! What a login needs to know about a user: one query, or none when it is in memory.
+
+use std::sync::Arc;
+
+use super::changes::{Row, setting};
+use super::database::on;
+use super::{Store, StoreError};
+use crate::policy::Setting;
+use crate::uidl::Recipe;
+use crate::users::UserName;
+
+/// What is known about a user. Somebody who was never here has the default.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The mode that is set for the user alone.
+    pub setting: Setting,
+    /// The language that they are written to in.
+    pub language: Option<String>,
+    /// The campaign whose notice was deleted, and the one whose farewell was.
+    pub dismissed: (Option<String>, Option<String>),
+    /// Hidden mail from this time on is to be shown again.
+    pub unhide_since: Option<i64>,
+    /// The last session that the store knows of.
+    pub last_seen: Option<i64>,
+    /// When the quota was last asked for.
+    pub quota_at: Option<i64>,
+    /// Recipes for unique-ids that served first, by UIDVALIDITY.
+    pub(super) pins: Vec<(u32, Arc<Recipe>)>,
+    /// The UIDVALIDITY that was served last.
+    pub(super) uidvalidity: Option<u32>,
+    /// The generation of policy at which this was read.
+    pub(super) generation: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct Found {
+    mode: Option<String>,
+    mode_since: Option<i64>,
+    planned_mode: Option<String>,
+    planned_from: Option<i64>,
+    language: Option<String>,
+    notice_dismissed: Option<String>,
+    farewell_dismissed: Option<String>,
+    unhide_since: Option<i64>,
+    last_seen: Option<i64>,
+    quota_at: Option<i64>,
+    last_uidvalidity: Option<i64>,
+    uidvalidity: Option<i64>,
+    recipe: Option<String>,
+}
+
+impl Store {
+    /// The facts about a user. When the database is away, what was known last holds on; only a user whom this
+    /// proxy does not know is an error then.
+    pub async fn facts(&self, user: &UserName) -> Result<Arc<Facts>, StoreError> {
+        let cached = self.facts.get(user);
+        if let Some(facts) = &cached
+            && self.generation.is_fresh(user, facts.generation)
+        {
+            return Ok(Arc::clone(facts));
+        }
+        match (self.read_facts(user).await, cached) {
+            (Ok(facts), _) => Ok(self.keep(user, facts)),
+            (Err(_), Some(known)) => Ok(known),
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// Keeps facts in memory.
+    pub(super) fn keep(&self, user: &UserName, facts: Facts) -> Arc<Facts> {
+        let facts = Arc::new(facts);
+        self.facts.insert(user.clone(), Arc::clone(&facts));
+        facts
+    }
+
+    /// Changes what is in memory about a user, after the same was written.
+    pub(super) fn amend(&self, user: &UserName, change: impl FnOnce(&mut Facts)) {
+        if let Some(facts) = self.facts.get(user) {
+            let mut facts = Facts::clone(&facts);
+            change(&mut facts);
+            self.keep(user, facts);
+        }
+    }
+
+    async fn read_facts(&self, user: &UserName) -> Result<Facts, StoreError> {
+        // Before the query: what changes meanwhile has a higher number.
+        let generation = self.generation.known();
+        let query =
+            "SELECT u.mode, u.mode_since, u.planned_mode, u.planned_from, u.language, u.notice_dismissed,
+                u.farewell_dismissed, u.unhide_since, u.last_seen, u.quota_at,
+                l.uidvalidity AS last_uidvalidity, p.uidvalidity, p.recipe
+            FROM (SELECT CAST($1 AS TEXT) AS username) AS asked
+            LEFT JOIN users u ON u.username = asked.username
+            LEFT JOIN last_uidvalidity l ON l.username = asked.username
+            LEFT JOIN uidl_pins p ON p.username = asked.username";
+        let rows: Vec<Found> =
+            on!(&self.database, pool => sqlx::query_as(query).bind(user.as_str()).fetch_all(pool).await)?;
+        let mut facts = Facts { generation, ..Facts::default() };
+        for row in &rows {
+            if let (Some(uidvalidity), Some(recipe)) = (row.uidvalidity, &row.recipe) {
+                let recipe = Recipe::parse(recipe).map_err(|what| {
+                    StoreError::Foreign(format!("a recipe for unique-ids that is none: {what}"))
+                })?;
+                facts.pins.push((number(uidvalidity)?, Arc::new(recipe)));
+            }
+        }
+        if let Some(row) = rows.into_iter().next() {
+            facts.uidvalidity = row.last_uidvalidity.map(number).transpose()?;
+            facts.setting = setting(&Row {
+                mode: row.mode,
+                since: row.mode_since,
+                planned_mode: row.planned_mode,
+                planned_from: row.planned_from,
+            })?;
+            facts.language = row.language;
+            facts.dismissed = (row.notice_dismissed, row.farewell_dismissed);
+            facts.unhide_since = row.unhide_since;
+            facts.last_seen = row.last_seen;
+            facts.quota_at = row.quota_at;
+        }
+        Ok(facts)
+    }
+}
+
+fn number(uidvalidity: i64) -> Result<u32, StoreError> {
+    u32::try_from(uidvalidity).map_err(|_| StoreError::Foreign(format!("the UIDVALIDITY {uidvalidity}")))
+}

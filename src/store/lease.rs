@@ -1,0 +1,54 @@
+//! Work that one proxy of a fleet does for all of them: whoever holds the lease. It runs out by itself, so that
+//! a proxy that died holds nothing up.
+
+use super::database::{Database, on};
+use super::{Store, StoreError};
+
+/// The table, made before any migration, because migrating itself takes a lease.
+pub(super) async fn prepare(database: &Database) -> Result<(), StoreError> {
+    let create = "CREATE TABLE IF NOT EXISTS leases (
+            name    TEXT   NOT NULL PRIMARY KEY,
+            holder  TEXT   NOT NULL,
+            expires BIGINT NOT NULL
+        )";
+    let made = on!(database, pool => sqlx::query(create).execute(pool).await.map(drop));
+    match made {
+        // Two proxies at once: PostgreSQL lets one of them fail, and then the table is there.
+        Err(sqlx::Error::Database(_)) => {
+            on!(database, pool => sqlx::query(create).execute(pool).await.map(drop))?;
+        }
+        made => made?,
+    }
+    Ok(())
+}
+
+/// Takes or prolongs the lease `name` for `seconds`, unless somebody else holds it.
+pub(super) async fn take(
+    database: &Database,
+    name: &str,
+    holder: &str,
+    now: i64,
+    seconds: i64,
+) -> Result<bool, StoreError> {
+    let take = "INSERT INTO leases (name, holder, expires) VALUES ($1, $2, $3)
+        ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires = excluded.expires
+        WHERE leases.expires <= $4 OR leases.holder = excluded.holder";
+    let taken = on!(database, pool => sqlx::query(take)
+        .bind(name).bind(holder).bind(now + seconds).bind(now)
+        .execute(pool).await.map(|done| done.rows_affected()))?;
+    Ok(taken > 0)
+}
+
+/// Gives it back early.
+pub(super) async fn give_back(database: &Database, name: &str, holder: &str) -> Result<(), StoreError> {
+    let give = "DELETE FROM leases WHERE name = $1 AND holder = $2";
+    on!(database, pool => sqlx::query(give).bind(name).bind(holder).execute(pool).await.map(drop))?;
+    Ok(())
+}
+
+impl Store {
+    /// Is this proxy the one that does the work `name` for the next `seconds`? `now` is in Unix seconds.
+    pub async fn lease(&self, name: &str, now: i64, seconds: i64) -> Result<bool, StoreError> {
+        take(&self.database, name, &self.holder, now, seconds).await
+    }
+}

@@ -1,0 +1,60 @@
+//! The state store's promises, each held on both databases: a `SQLite` file and a real PostgreSQL.
+
+mod modes;
+mod opening;
+mod pins;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use lastpop::config::StateUrl;
+use lastpop::store::Store;
+use lastpop::users::UserName;
+use tempfile::TempDir;
+
+use crate::support::postgres::Postgres;
+
+/// The moment at which most of these tests play, in Unix seconds.
+const NOW: i64 = 1_790_000_000;
+
+/// Where a test keeps its state: the same test runs on both.
+pub(crate) struct Place {
+    url: StateUrl,
+    /// What it is removed with.
+    _directory: Option<TempDir>,
+    _server: Option<Arc<Postgres>>,
+}
+
+impl Place {
+    async fn open(&self) -> Store {
+        Store::open(&self.url, NOW).await.expect("a store")
+    }
+}
+
+fn sqlite() -> Place {
+    let directory = tempfile::tempdir().expect("a directory");
+    Place {
+        url: StateUrl::Sqlite(directory.path().join("state.db")),
+        _directory: Some(directory),
+        _server: None,
+    }
+}
+
+fn postgres(name: &str) -> Place {
+    let server = Postgres::shared();
+    let url = StateUrl::parse(&server.url(name)).expect("an address");
+    Place { url, _directory: None, _server: Some(server) }
+}
+
+/// Runs a test on both databases; `name` is the second one's name, and no other test's.
+fn on_both<F: Future<Output = ()>>(name: &str, test: impl Fn(Place) -> F) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    for place in [sqlite(), postgres(name)] {
+        println!("{name} on {:?}", place.url);
+        runtime.block_on(test(place));
+    }
+}
+
+fn user(name: &str) -> UserName {
+    UserName::stored(name)
+}
