@@ -11,6 +11,7 @@ use crate::imap::{Capabilities, Client, Error};
 use crate::net::Dialer;
 use crate::net::tls::{self, Certificates};
 use crate::serve::StartError;
+use crate::templates;
 
 /// What came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub async fn check(path: &Path) -> Result<Verdict, StartError> {
     for line in listeners(&config) {
         println!("{line}");
     }
+    templates::load(config.notices.directory.as_deref(), &config.policy.language)
+        .map_err(crate::session::context::SettingsError::from)?;
     println!("{}", state(&config.state.url));
     let tls = tls::client(config.upstream.verify, config.upstream.ca_file.as_deref())?;
     let mut usable = false;

@@ -63,7 +63,9 @@ pub fn run() -> ExitCode {
 
 const fn code(error: &StartError) -> u8 {
     match error {
-        StartError::Config(_) | StartError::Tls(_) | StartError::Log(_) => exit::CONFIG,
+        StartError::Config(_) | StartError::Tls(_) | StartError::Settings(_) | StartError::Log(_) => {
+            exit::CONFIG
+        }
         StartError::Bind { .. } | StartError::Store(_) | StartError::Internal(_) => exit::FAILURE,
     }
 }

@@ -11,7 +11,8 @@
 //! 2. [`session`]: the three states of RFC 1939 §3 as three functions.
 //! 3. [`pop3::command`], [`pop3::authorization`], [`session::authorization`]: lines become a user name and a
 //!    password.
-//! 4. [`session::open`], [`session::upstream`], [`imap::client`]: these open a mailbox upstream.
+//! 4. [`session::open`], [`session::upstream`], [`imap::client`]: these open a mailbox upstream;
+//!    [`session::verdict`] and [`policy`] say whether it is shown, with a [`notice`] or at all.
 //! 5. [`pop3::maildrop`], [`pop3::transaction`], [`session::transaction`]: the mailbox as a numbered list,
 //!    and what commands do to it.
 //! 6. [`session::retr`], [`imap::reader`], [`pop3::dot`]: a message streams through.
@@ -20,20 +21,21 @@
 //! # Floors
 //!
 //! ```text
-//! 4 process    cli, serve, check, listener, admin, logging
+//! 4 process    cli, serve, check, listener, admin, fleet, logging
 //! 3 flow       session/*                                         async; orchestrates, logs, counts
-//! 2 peers      net/*, imap/{reader,client,login,mailbox},        async; each wraps one outside thing
-//!              metrics/*, slots, store
+//! 2 peers      net/*, imap/{reader,client,login,mailbox,unhide}, async; each wraps one outside thing
+//!              metrics/*, slots, store/*, templates
 //! 1 decisions  pop3/{maildrop,authorization,transaction},        sync; no clock, no log
-//!              policy/*, uidl, users, config/*, random
+//!              policy/*, notice/*, uidl, users, config/*, random
 //! 0 words      pop3/{line,command,sasl,reply,capa,dot},          bytes <-> values
-//!              imap/{command,set,frame,response,fetch,capability,error}
+//!              imap/{command,set,frame,response,fetch,date,quota,
+//!              capability,error}, notice/{words,encode}, words
 //! ```
 //!
 //! Imports go down, sideways only inside one folder, on the top floor, from `imap` to `net`, and
-//! from `config` to what it configures on its own floor (`uidl`, `users`, `policy`). `pop3` does not know that
-//! IMAP exists, `imap` does not know that POP3 exists; only `session` says both words, and `metrics` and
-//! `config` name what they need of either. Floors 0 and 1 know no runtime, no log and no clock. Only floors
+//! from `config` to what it configures on its own floor (`uidl`, `users`, `policy`, `notice`). `pop3` does not
+//! know that IMAP exists, `imap` does not know that POP3 exists; only `session` says both words, and `metrics`
+//! and `config` name what they need of either. Floors 0 and 1 know no runtime, no log and no clock. Only floors
 //! 3 and 4 log and count. A test holds the code to this.
 //!
 //! # What is absent on purpose
@@ -52,11 +54,13 @@ pub mod admin;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod fleet;
 pub mod imap;
 pub mod listener;
 pub mod logging;
 pub mod metrics;
 pub mod net;
+pub mod notice;
 pub mod policy;
 pub mod pop3;
 pub mod random;
@@ -64,5 +68,7 @@ pub mod serve;
 pub mod session;
 pub mod slots;
 pub mod store;
+pub mod templates;
 pub mod uidl;
 pub mod users;
+pub mod words;

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin;
 use crate::config::{self, Config, Verify};
+use crate::fleet;
 use crate::listener::{self, Bound, Gate};
 use crate::metrics::Metrics;
 use crate::session::Context;
@@ -33,6 +34,9 @@ pub enum StartError {
     /// A certificate or a CA file cannot be used.
     #[error("{0}")]
     Tls(#[from] crate::net::tls::TlsError),
+    /// A file that the configuration names cannot be used.
+    #[error("{0}")]
+    Settings(#[from] crate::session::context::SettingsError),
     /// `log.level` cannot be understood.
     #[error("{0}")]
     Log(String),
@@ -86,6 +90,8 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
     }
     let stop_admin = CancellationToken::new();
     let admin = tokio::spawn(admin::run(admin, Arc::clone(&cx), logging.dropped.clone(), stop_admin.clone()));
+    let stop_following = CancellationToken::new();
+    let following = tokio::spawn(fleet::follow(Arc::clone(&cx), stop_following.clone()));
     notify(&[sd_notify::NotifyState::Ready]);
     loop {
         tokio::select! {
@@ -119,6 +125,8 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
     }
     // And their replies.
     let _ = timeout(CLOSE, sessions.wait()).await;
+    stop_following.cancel();
+    let _ = following.await;
     cx.store.close().await;
     stop_admin.cancel();
     // A scraper that holds its connection open does not hold us.
@@ -163,6 +171,7 @@ fn reload(path: &Path, running: &Config, cx: &Context) {
                 ("listen", config.listen != running.listen),
                 ("login", config.login != running.login),
                 ("limits.sessions", config.limits.sessions != running.limits.sessions),
+                ("users", config.users != running.users),
                 ("state", config.state != running.state),
                 ("admin", config.admin != running.admin),
                 ("log", config.log != running.log),

@@ -179,6 +179,49 @@ mod tests {
             ("[limits]\nidle_timeout = \"5m\"\n", ": limits.idle_timeout is under 10m"),
             ("[[listen]]\naddress = \"127.0.0.1:995\"\ntls = \"implicit\"\n", "tls.certificates is empty"),
             ("[limits\n", ":8: "),
+            (
+                "[policy]\nmode = \"imap\"\n",
+                ":9: policy.mode: unknown variant `imap`, expected one of `pop3`, `notice`, `brownout`, `imap-only`",
+            ),
+            (
+                "[policy]\ntime_zone = \"Riga\"\n",
+                ":9: policy.time_zone: invalid value: string \"Riga\", expected a time zone of the IANA database",
+            ),
+            ("[policy]\nremember_verified = \"1mo\"\n", ":9: policy.remember_verified: invalid value"),
+            ("[policy]\nurl = \"example.net\"\n", ":9: policy.url: `example.net` is no address of a page"),
+            (
+                "[policy]\nlanguage = \"Latvian language\"\n",
+                ":9: policy.language: `Latvian language` is no language",
+            ),
+            ("[[policy.brownout]]\ndays = \"mo\"\n", ":9: policy.brownout.days: `mo` names no days"),
+            ("[[policy.brownout]]\ndays = \"mon\"\n", ":8: [policy.brownout]: missing field `from`"),
+            (
+                "[[policy.brownout]]\ndays = \"mon\"\nfrom = \"9\"\n",
+                ":10: policy.brownout.from: invalid value: string \"9\", expected a time of the day",
+            ),
+            (
+                "[policy.refusals.imap-only]\nen = \"Use IMAP.\"\nlv = \"Lietojiet IMAP, lūdzu.\"\n",
+                ":10: policy.refusals.imap-only.lv: `\\u{16b}` is neither a visible ASCII character",
+            ),
+            (
+                "[policy.refusals.imap-only]\nen = \"Dear {name}\"\n",
+                ":9: policy.refusals.imap-only.en: `{name}` begins with a brace, but only {user}, {url} and {until}",
+            ),
+            (
+                "[policy.refusals.outage]\nen = \"x\"\n",
+                "unknown field `outage`, expected `imap-only` or `brownout`",
+            ),
+            ("[policy.refusals]\nimap-only.english-please = \"x\"\nx = 1\n", "unknown field `x`"),
+            ("[domains.\"*\"]\nmode = \"pop3\"\n", ":8: [domains.\"*\"]: `*` is no domain"),
+            ("[domains.\"\"]\nmode = \"pop3\"\n", "what holds for everyone is in [policy]"),
+            (
+                "[domains.\"example.net\"]\nmod = \"pop3\"\n",
+                ":9: domains.\"example.net\".mod: unknown field `mod`, expected one of `mode`",
+            ),
+            (
+                "[domains.\"example.net\".refusals.brownout]\nen = \"\"\n",
+                ":9: domains.\"example.net\".refusals.brownout.en: the sentence is empty",
+            ),
         ];
         for (mistake, expected) in table {
             let message = message(&format!("{GOOD}{mistake}"));
@@ -202,11 +245,17 @@ mod tests {
     #[allow(clippy::result_large_err, reason = "the closure's type is figment's")]
     fn the_environment_overrides_the_file_and_its_mistakes_name_the_variable() {
         figment::Jail::expect_with(|jail| {
-            jail.create_file("lastpop.toml", GOOD)?;
+            let more = "[domains.\"Example.net\"]\nrefusals.imap-only.en = \"Use IMAP.\"\n[[policy.brownout]]\n\
+                days = \"daily\"\nfrom = \"22:00\"\nto = \"02:00\"\n";
+            jail.create_file("lastpop.toml", &format!("{GOOD}{more}"))?;
             let load = || load(Path::new("lastpop.toml"));
             jail.set_env("LASTPOP_UPSTREAM__ADDRESS", "other.example.net:143");
             jail.set_env("LASTPOP_LIMITS__CONNECTIONS_PER_ADDRESS", "off");
             jail.set_env("LASTPOP_CONFIG", "lastpop.toml");
+            jail.set_env("LASTPOP_POLICY__TIME_ZONE", "Europe/Riga");
+            let policy = load().expect("good").policy;
+            assert_eq!((policy.time_zone.iana_name(), policy.brownout.len()), (Some("Europe/Riga"), 1));
+            assert!(load().expect("good").domains.get("example.net").is_some());
             assert_eq!(load().expect("good").upstream.address[0].port, 143);
             jail.set_env("LASTPOP_LIMITS__SESIONS", "5");
             let unknown = load().expect_err("unknown").to_string();

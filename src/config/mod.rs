@@ -5,7 +5,10 @@
 //! makes no sense, so nothing is validated later; what two keys must agree on is in `check`.
 
 mod check;
+mod domains;
 mod load;
+mod notices;
+mod policy;
 mod values;
 
 use std::net::SocketAddr;
@@ -18,7 +21,10 @@ use serde::Deserialize;
 use crate::imap::Keyword;
 use crate::uidl::Recipe;
 use crate::users::Names;
+pub use domains::{Domain, Domains};
 pub use load::{ConfigError, load};
+pub use notices::Notices;
+pub use policy::Policy;
 pub use values::{HostPort, Limit, ServerUrl, StateUrl};
 
 /// The whole configuration.
@@ -39,6 +45,12 @@ pub struct Config {
     pub limits: Limits,
     /// How a mailbox is shown as a maildrop.
     pub maildrop: Maildrop,
+    /// What POP3 does for users, and what those read for whom it does less.
+    pub policy: Policy,
+    /// What is different for single domains.
+    pub domains: Domains,
+    /// The message that tells customers to switch.
+    pub notices: Notices,
     /// Where facts are kept that must outlive the process.
     pub state: State,
     /// Metrics and probes over HTTP.

@@ -4,10 +4,13 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::SpanRelativeTo;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected};
 
 use crate::imap::Keyword;
+use crate::policy::Url;
 use crate::uidl::Recipe;
 
 /// A host name or address, and a port.
@@ -151,15 +154,30 @@ pub(super) fn positive<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Err
     }
 }
 
-/// A duration with its unit, such as `30s` or `10m`; longer than nothing.
+/// A duration with its unit, such as `30s`, `10m` or `90d` (days of 24 hours); longer than nothing.
 pub(super) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    const EXPECTED: &str = "a duration with a unit, such as \"30s\" or \"10m\"";
+    const EXPECTED: &str = "a duration with a unit, such as \"30s\", \"10m\" or \"90d\"";
     let text = String::deserialize(from).map_err(|_| D::Error::custom(format!("expected {EXPECTED}")))?;
-    let parsed: Option<jiff::SignedDuration> = text.parse().ok();
+    let parsed: Option<jiff::Span> = text.parse().ok();
     parsed
+        .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok())
         .and_then(|signed| Duration::try_from(signed).ok())
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| D::Error::invalid_value(Unexpected::Str(&text), &EXPECTED))
+}
+
+/// A time zone of the IANA database.
+pub(super) fn time_zone<'de, D: Deserializer<'de>>(from: D) -> Result<TimeZone, D::Error> {
+    const EXPECTED: &str = "a time zone of the IANA database, such as \"Europe/Riga\" or \"UTC\"";
+    let text = String::deserialize(from)?;
+    let known = TimeZone::get(&text).ok().filter(|zone| !zone.is_unknown());
+    known.ok_or_else(|| D::Error::invalid_value(Unexpected::Str(&text), &EXPECTED))
+}
+
+/// A page; an empty one is none.
+pub(super) fn url_or_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Url>, D::Error> {
+    let text = String::deserialize(from)?;
+    (!text.is_empty()).then(|| Url::try_from(text).map_err(D::Error::custom)).transpose()
 }
 
 /// One `host:port`, or a list of them.
@@ -242,5 +260,23 @@ mod tests {
     fn a_limit_that_is_off_is_never_reached() {
         assert!(Limit::at(2).is_reached(2) && !Limit::at(2).is_reached(1));
         assert!(!Limit(None).is_reached(u32::MAX));
+    }
+
+    #[test]
+    fn durations_with_their_units() {
+        use serde::de::IntoDeserializer;
+        let read = |text: &'static str| {
+            let from: serde::de::value::StrDeserializer<'_, serde::de::value::Error> =
+                text.into_deserializer();
+            duration(from).ok().map(|duration| duration.as_secs())
+        };
+        for (text, seconds) in
+            [("30s", 30), ("10m", 600), ("1h 30m", 5_400), ("90d", 7_776_000), ("1d12h", 129_600)]
+        {
+            assert_eq!(read(text), Some(seconds), "{text}");
+        }
+        for text in ["", "30", "0s", "-5s", "1d ago", "1mo", "1y", "d", "999999999999d"] {
+            assert_eq!(read(text), None, "{text}");
+        }
     }
 }

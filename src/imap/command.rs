@@ -32,8 +32,12 @@ pub enum Command<'a> {
     FetchUid(u32),
     /// The flags of some messages
     FetchFlags(&'a UidSet<'a>),
+    /// When some messages came (RFC 3501 §2.3.3)
+    FetchDates(&'a UidSet<'a>),
     /// Adds or removes flags (RFC 3501 §6.4.6)
     Store(&'a UidSet<'a>, Change<'a>),
+    /// How full INBOX is (RFC 9208 §4.1.2)
+    QuotaRoot,
     /// RFC 3501 §6.1.3
     Logout,
 }
@@ -165,12 +169,14 @@ impl Command<'_> {
             }
             Self::FetchUid(uid) => to.text(&format!(" UID FETCH {uid} (UID)")),
             Self::FetchFlags(set) => to.text(&format!(" UID FETCH {} (UID FLAGS)", set.as_str())),
+            Self::FetchDates(set) => to.text(&format!(" UID FETCH {} (UID INTERNALDATE)", set.as_str())),
             Self::Store(set, change) => {
                 let sign = if change.add { '+' } else { '-' };
                 let silent = if change.echo { "" } else { ".SILENT" };
                 let flags: Vec<&str> = change.flags.iter().map(Flag::as_str).collect();
                 to.text(&format!(" UID STORE {} {sign}FLAGS{silent} ({})", set.as_str(), flags.join(" ")));
             }
+            Self::QuotaRoot => to.text(" GETQUOTAROOT INBOX"),
             Self::Logout => to.text(" LOGOUT"),
         }
         to.text("\r\n");
@@ -186,8 +192,13 @@ impl Command<'_> {
             Self::Login(_) => "LOGIN",
             Self::AuthenticatePlain(..) => "AUTHENTICATE",
             Self::SelectInbox => "SELECT",
-            Self::FetchListing | Self::FetchBody(..) | Self::FetchUid(_) | Self::FetchFlags(_) => "FETCH",
+            Self::FetchListing
+            | Self::FetchBody(..)
+            | Self::FetchUid(_)
+            | Self::FetchFlags(_)
+            | Self::FetchDates(_) => "FETCH",
             Self::Store(..) => "STORE",
+            Self::QuotaRoot => "GETQUOTAROOT",
             Self::Logout => "LOGOUT",
         }
     }
@@ -262,6 +273,8 @@ mod tests {
             Command::FetchBody(7, Section::Window { origin: 0, octets: 9 }),
             Command::FetchUid(7),
             Command::FetchFlags(set),
+            Command::FetchDates(set),
+            Command::QuotaRoot,
             Command::Logout,
         ];
         for (add, echo) in [(true, true), (true, false), (false, true), (false, false)] {
@@ -283,6 +296,8 @@ mod tests {
             | Command::FetchBody(_, Section::Whole | Section::Header | Section::Window { .. })
             | Command::FetchUid(_)
             | Command::FetchFlags(_)
+            | Command::FetchDates(_)
+            | Command::QuotaRoot
             | Command::Store(..)
             | Command::Logout => true,
         }
@@ -290,7 +305,7 @@ mod tests {
 
     #[test]
     fn no_command_can_remove_anything() {
-        const ALLOWED: [&str; 9] = [
+        const ALLOWED: [&str; 10] = [
             "CAPABILITY",
             "ID",
             "STARTTLS",
@@ -299,6 +314,7 @@ mod tests {
             "SELECT",
             "UID FETCH",
             "UID STORE",
+            "GETQUOTAROOT",
             "LOGOUT",
         ];
         let keyword = Keyword::parse("$POP3Deleted").expect("an atom");

@@ -10,7 +10,7 @@ use nom::multi::fold_many0;
 use nom::sequence::{delimited, preceded, terminated};
 use nom::{IResult, Parser};
 
-use super::frame;
+use super::{date, frame};
 
 /// How deep parentheses may be nested in an item that is skipped. BODYSTRUCTURE is the deepest there is,
 /// is never asked for, and real ones stay below this.
@@ -25,6 +25,8 @@ pub struct Fetch<'a> {
     pub size: Option<u64>,
     /// `FLAGS`
     pub flags: Option<Flags<'a>>,
+    /// `INTERNALDATE`, in Unix seconds
+    pub date: Option<i64>,
     /// The octets of a `BODY[...]` that came as a quoted string; `None` inside is NIL.
     pub body: Option<Option<Cow<'a, [u8]>>>,
 }
@@ -98,6 +100,7 @@ enum Item<'a> {
     Uid(u32),
     Size(u64),
     Flags(Flags<'a>),
+    Date(i64),
     Body(Option<Cow<'a, [u8]>>),
     Skipped,
 }
@@ -109,6 +112,7 @@ fn items(input: &[u8]) -> IResult<&[u8], Fetch<'_>> {
             Item::Uid(uid) => fetch.uid = Some(uid),
             Item::Size(size) => fetch.size = Some(size),
             Item::Flags(flags) => fetch.flags = Some(flags),
+            Item::Date(date) => fetch.date = Some(date),
             Item::Body(body) => fetch.body = Some(body),
             Item::Skipped => {}
         }
@@ -124,6 +128,8 @@ fn item(input: &[u8]) -> IResult<&[u8], Item<'_>> {
         map(preceded(tag_no_case("UID "), uid), Item::Uid),
         map(preceded(tag_no_case("RFC822.SIZE "), number), Item::Size),
         map(preceded((tag_no_case("FLAGS"), space0), flags), Item::Flags),
+        // One that is no date is skipped.
+        map(preceded((tag_no_case("INTERNALDATE"), space0), date::date_time), Item::Date),
         map(preceded((body_name, space0), nstring), Item::Body),
         map((skipped_name, space0, skipped), |_| Item::Skipped),
     ))
@@ -160,7 +166,7 @@ fn nstring(input: &[u8]) -> IResult<&[u8], Option<Cow<'_, [u8]>>> {
     .parse(input)
 }
 
-fn quoted(input: &[u8]) -> IResult<&[u8], Cow<'_, [u8]>> {
+pub(super) fn quoted(input: &[u8]) -> IResult<&[u8], Cow<'_, [u8]>> {
     let escaped = alt((
         recognize((char('\\'), take(1_usize))),
         take_while1(|octet: u8| octet != b'"' && octet != b'\\'),
@@ -180,7 +186,7 @@ fn quoted(input: &[u8]) -> IResult<&[u8], Cow<'_, [u8]>> {
     .parse(input)
 }
 
-fn literal(input: &[u8]) -> IResult<&[u8], &[u8]> {
+pub(super) fn literal(input: &[u8]) -> IResult<&[u8], &[u8]> {
     let size = map_opt(number, |size| (size <= frame::MAX_LITERAL).then_some(size));
     let announced = delimited(
         (opt(char('~')), char('{')),
@@ -248,6 +254,15 @@ mod tests {
         let fetch = parse(b"(UID 7 FLAGS (OIB-Seen-[Gmail]/All Mail \\Seen))").expect("a FETCH");
         assert!(flagged(&fetch, "\\Seen"));
         assert!(parse(b"(UID 7 FLAGS ())").is_some_and(|fetch| !flagged(&fetch, "\\Seen")));
+    }
+
+    #[test]
+    fn a_date_that_is_none_is_skipped() {
+        let date = |line: &'static [u8]| parse(line).map(|fetch| (fetch.uid, fetch.date));
+        assert_eq!(date(b"(INTERNALDATE \" 1-Jan-1970 01:00:07 +0100\" UID 7)"), Some((Some(7), Some(7))));
+        assert_eq!(date(b"(internaldate NIL UID 7)"), Some((Some(7), None)));
+        assert_eq!(date(b"(UID 7 INTERNALDATE \"yesterday\")"), Some((Some(7), None)));
+        assert_eq!(date(b"(UID 7 INTERNALDATE \"yesterday)"), None);
     }
 
     #[test]

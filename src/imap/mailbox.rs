@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use super::capability::Capability;
 use super::client::{Client, ended};
 use super::command::{Change, Command, Keyword, Section};
 use super::error::Error;
+use super::quota::Quota;
 use super::reader::Event;
 use super::response::{Code, Kind, Reason, Response, Status};
 use super::set::UidSet;
@@ -107,6 +109,9 @@ impl Client {
         if !listing.is_sorted_by_key(|row| row.uid) {
             listing.sort_unstable_by_key(|row| row.uid);
         }
+        if listing.first().is_some_and(|row| row.uid == 0) {
+            return Err(Error::Protocol("a message with the UID 0"));
+        }
         let unique = listing.windows(2).all(|pair| pair[0].uid < pair[1].uid);
         if !unique || i64::try_from(listing.len()) != Ok(exists) {
             return Err(Error::Incomplete);
@@ -177,6 +182,25 @@ impl Client {
         Ok(found)
     }
 
+    /// How full INBOX is, where the server tells (RFC 9208). `None`: it offers no QUOTA, refuses to say, or
+    /// sets no limit to octets.
+    pub async fn quota(&mut self) -> Result<Option<Quota>, Error> {
+        if !self.capabilities.has(Capability::Quota) {
+            return Ok(None);
+        }
+        let mut tightest: Option<Quota> = None;
+        let result = self.run(&Command::QuotaRoot, |response| {
+            if let Response::Quota(quota) = response {
+                tightest = Some(tightest.map_or(*quota, |tightest| tightest.tighter(*quota)));
+            }
+        });
+        match result.await {
+            Ok(()) => Ok(tightest),
+            Err(Error::No { .. } | Error::Bad { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Changes flags and gives the UIDs of the set whose echo shows `keyword` (RFC 3501 §6.4.6), ascending.
     pub async fn store(
         &mut self,
@@ -185,34 +209,34 @@ impl Client {
         keyword: &Keyword,
     ) -> Result<Vec<u32>, Error> {
         let shown = self.shown(&Command::Store(set, change), set, keyword).await?;
-        Ok(shown.into_iter().filter(|(_, hidden)| *hidden).map(|(uid, _)| uid).collect())
+        Ok(shown.into_iter().filter(|(_, hidden)| *hidden == Some(true)).map(|(uid, _)| uid).collect())
     }
 
     /// Which messages of the set still exist, and whether each is known to carry `keyword`.
     pub async fn flags(&mut self, set: &UidSet<'_>, keyword: &Keyword) -> Result<Vec<(u32, bool)>, Error> {
-        self.shown(&Command::FetchFlags(set), set, keyword).await
+        let shown = self.shown(&Command::FetchFlags(set), set, keyword).await?;
+        Ok(shown.into_iter().map(|(uid, hidden)| (uid, hidden == Some(true))).collect())
     }
 
-    /// Runs a command that shows flags. Of several answers about one message the last holds, and a message
-    /// that is shown without its flags exists and is not known to carry the keyword.
-    async fn shown(
+    /// Runs a command that shows flags: which messages of the set exist, and whether each carries `keyword`,
+    /// `None` if it was named without its flags. Of several answers about one message the last holds.
+    pub(super) async fn shown(
         &mut self,
         command: &Command<'_>,
         set: &UidSet<'_>,
         keyword: &Keyword,
-    ) -> Result<Vec<(u32, bool)>, Error> {
-        let mut shown = vec![None; set.uids().len()];
+    ) -> Result<Vec<(u32, Option<bool>)>, Error> {
+        let mut named = vec![false; set.uids().len()];
+        let mut hidden = vec![None; set.uids().len()];
         self.run(command, |response| {
             let Response::Fetch(fetch) = response else { return };
             let Some(at) = fetch.uid.and_then(|uid| set.uids().binary_search(&uid).ok()) else { return };
-            match fetch.flags {
-                Some(flags) => shown[at] = Some(flags.contains(keyword.as_str())),
-                None => shown[at] = shown[at].or(Some(false)),
-            }
+            named[at] = true;
+            hidden[at] = fetch.flags.map(|flags| flags.contains(keyword.as_str())).or(hidden[at]);
         })
         .await?;
-        let known = set.uids().iter().zip(shown);
-        Ok(known.filter_map(|(uid, hidden)| hidden.map(|hidden| (*uid, hidden))).collect())
+        let known = set.uids().iter().zip(hidden).zip(named);
+        Ok(known.filter(|(_, named)| *named).map(|((uid, hidden), _)| (*uid, hidden)).collect())
     }
 }
 

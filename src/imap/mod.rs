@@ -5,9 +5,10 @@
 //! 1. [`command`]: what can be said. The closed set is the guarantee that nothing is ever removed.
 //! 2. [`set`]: UIDs as sequence sets.
 //! 3. [`frame`]: lines and literals out of a byte buffer.
-//! 4. [`response`], [`fetch`], [`capability`]: one response to a value, with nom.
+//! 4. [`response`], [`fetch`], [`date`], [`quota`], [`capability`]: one response to a value, with nom.
 //! 5. [`reader`]: responses and streamed literals from a connection.
-//! 6. [`client`]: one connection, from the greeting to LOGOUT; [`login`] and [`mailbox`] hold its verbs.
+//! 6. [`client`]: one connection, from the greeting to LOGOUT; [`login`], [`mailbox`] and [`unhide`] hold its
+//!    verbs.
 //!
 //! Servers whose deviations are tolerated on purpose: missing text after a status, trailing spaces in
 //! CAPABILITY, an empty `+`, flags with `[`, `]` or spaces in them, unknown response codes, FETCH items in
@@ -17,16 +18,23 @@
 pub mod capability;
 pub mod client;
 pub mod command;
+pub mod date;
 pub mod error;
 pub mod fetch;
 pub mod frame;
 pub mod login;
 pub mod mailbox;
+pub mod quota;
 pub mod reader;
 pub mod response;
 pub mod set;
+#[cfg(test)]
+mod tests;
+pub mod unhide;
 
 pub use capability::Capabilities;
 pub use client::Client;
 pub use command::Keyword;
 pub use error::Error;
+pub use quota::Quota;
+pub use unhide::Unhidden;

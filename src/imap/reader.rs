@@ -191,12 +191,13 @@ mod tests {
         * 2 FETCH (BODY[] ~{3+}\r\n\0\r\n UID 8)\r\n\
         * 3 FETCH (ENVELOPE {2}\r\n)( UID 9 RFC822.SIZE 4 FLAGS ())\r\n\
         * 4 FETCH (UID 10 BODY[] {0}\r\n)\n\
+        * QUOTA {6}\r\n\" (\r\n (X 1 2 STORAGE 3 4)\r\n\
         a1 OK {3}\r\n";
 
     #[tokio::test(start_paused = true)]
     async fn the_same_at_every_size_of_pieces() {
         let whole = events(SESSION, SESSION.len()).await;
-        assert_eq!(whole.len(), 6, "{whole:#?}");
+        assert_eq!(whole.len(), 7, "{whole:#?}");
         assert!(
             whole[1].contains("uid: Some(7)") && whole[1].contains(r"a1 OK done\r\n)\r\n* BYE {9}"),
             "{}",
@@ -204,6 +205,7 @@ mod tests {
         );
         assert!(whole[2].contains(r"\x00\r\n") && whole[2].contains("uid: Some(8)"), "{}", whole[2]);
         assert!(whole[3].contains("uid: Some(9), size: Some(4)"), "{}", whole[3]);
+        assert!(whole[5].contains("used: 3072, limit: 4096"), "{}", whole[5]);
         for size in 1..SESSION.len() {
             assert_eq!(events(SESSION, size).await, whole, "pieces of {size}");
         }

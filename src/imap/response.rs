@@ -12,6 +12,7 @@ use nom::{IResult, Parser};
 
 use super::capability::Capabilities;
 use super::fetch::{self, Fetch, Flags};
+use super::quota::{self, Quota};
 
 /// A response, borrowing from the buffer that it was read into.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub enum Response<'a> {
     Fetch(Fetch<'a>),
     /// `* ID`: the server's own name and version, raw
     Id(&'a [u8]),
+    /// `* QUOTA` with a limit of octets
+    Quota(Quota),
     /// Anything else
     Other,
 }
@@ -168,6 +171,7 @@ fn parse_untagged(untagged: &[u8]) -> Result<Response<'_>, Malformed> {
     Ok(match word.to_ascii_uppercase().as_slice() {
         b"CAPABILITY" => Response::Capability(Capabilities::parse(rest)),
         b"ID" => Response::Id(rest.trim_ascii_start()),
+        b"QUOTA" => quota::parse(rest).map_or(Response::Other, Response::Quota),
         _ => Response::Other,
     })
 }
@@ -285,6 +289,9 @@ mod tests {
             (b"* OKAY", Response::Other),
             (b"* NONSENSE {", Response::Other),
             (b"* ID NIL", Response::Id(b"NIL")),
+            (b"* QUOTA \"\" (STORAGE 1 2)", Response::Quota(Quota { used: 1024, limit: 2048 })),
+            (b"* QUOTA \"\" (MESSAGE 1 2)", Response::Other),
+            (b"* QUOTAROOT INBOX \"\"", Response::Other),
             (b"* ", Response::Other),
         ];
         for (line, expected) in table {

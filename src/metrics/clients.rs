@@ -3,6 +3,7 @@
 use prometheus::{Error, Histogram, IntCounter, IntCounterVec, IntGaugeVec};
 
 use super::{LATENCY, Register};
+use crate::policy::Mode;
 use crate::pop3::authorization::Method;
 
 /// Why a connection was not served.
@@ -10,7 +11,9 @@ const REJECTED: [&str; 3] = ["max_total", "max_per_address", "gone"];
 /// How a TLS handshake ended.
 const HANDSHAKE: [&str; 4] = ["TLSv1.2", "TLSv1.3", "failed", "timeout"];
 /// How a login ended.
-const LOGIN: [&str; 5] = ["ok", "bad_credentials", "too_many", "permanent", "upstream_unavailable"];
+const LOGIN: [&str; 6] = ["ok", "bad_credentials", "mode", "too_many", "permanent", "upstream_unavailable"];
+/// Modes that refuse.
+const REFUSING: [&str; 2] = [Mode::Brownout.as_str(), Mode::ImapOnly.as_str()];
 
 /// Connections from clients, up to their login.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub struct Clients {
     pub tls_handshakes: IntCounterVec,
     /// Login attempts that went as far as a user name and a password, by method and result.
     pub auth_attempts: IntCounterVec,
+    /// Logins that the user's mode refused.
+    pub refused_logins: IntCounterVec,
     /// Accepted logins whose password came without TLS.
     pub plaintext_logins: IntCounter,
     /// From the password to its answer.
@@ -59,6 +64,11 @@ impl Clients {
                 "Login attempts with a user name and a password.",
                 ("method", &Method::ALL.map(Method::label)),
                 ("result", &LOGIN),
+            )?,
+            refused_logins: to.counters(
+                "refused_logins_total",
+                "Logins with the right password that the user's mode refused.",
+                ("mode", &REFUSING),
             )?,
             plaintext_logins: to
                 .counter("plaintext_logins_total", "Accepted logins whose password came without TLS.")?,

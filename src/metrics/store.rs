@@ -1,12 +1,14 @@
 //! The state store, and what is learnt from it.
 
-use prometheus::{Error, IntCounter};
+use prometheus::{Error, IntCounter, IntGauge};
 
 use super::Register;
 
 /// The state store.
 #[derive(Debug)]
 pub struct Store {
+    /// 1 while it answers.
+    pub up: IntGauge,
     /// Logins that it could not serve.
     pub errors: IntCounter,
     /// Users whose mailbox has another UIDVALIDITY than before.
@@ -16,6 +18,7 @@ pub struct Store {
 impl Store {
     pub(super) fn new(to: &Register) -> Result<Self, Error> {
         Ok(Self {
+            up: to.gauge("store_up", "1 while the state store answers.")?,
             errors: to.counter("store_errors_total", "Logins that failed because of the state store.")?,
             uidvalidity_changes: to.counter(
                 "uidvalidity_changes_total",

@@ -6,7 +6,7 @@ use super::{LATENCY, Register};
 use crate::imap;
 
 /// What is asked of an upstream.
-const STEPS: [&str; 6] = ["ID", "LOGIN", "SELECT", "LIST", "FETCH", "STORE"];
+const STEPS: [&str; 8] = ["ID", "LOGIN", "SELECT", "LIST", "UNHIDE", "FETCH", "STORE", "GETQUOTAROOT"];
 
 /// Connections to the upstream.
 #[derive(Debug)]

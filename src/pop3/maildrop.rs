@@ -2,7 +2,7 @@
 //!
 //! Three numbers could be confused here, so they are named once: a *message number* ([`MsgNum`]) is
 //! POP3's, 1-based, and never changes within a session; an *id* is what the mail store calls the message,
-//! opaque here; an *index* is private to this file. [`Maildrop::message`] is the one gate from a number
+//! opaque here, and never zero; an *index* is private to this file. [`Maildrop::message`] is the one gate from a number
 //! that a client sent to a message that exists.
 
 use std::num::NonZeroU32;
@@ -28,14 +28,26 @@ impl std::fmt::Display for MsgNum {
     }
 }
 
+/// Where a message's octets are to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// In the mail store, which calls it so.
+    Stored(u32),
+    /// Nowhere: it is the notice, which exists only in POP3.
+    Notice,
+}
+
 /// One message of the list, 16 bytes.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     octets: u64,
+    /// Zero is the notice: no mail store calls a message so.
     id: u32,
     deleted: bool,
     delivered: bool,
 }
+
+const NOTICE: u32 = 0;
 
 /// A message that exists and is not marked as deleted. Only [`Maildrop`] makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,9 +63,9 @@ impl Message {
         self.number
     }
 
-    /// What the mail store calls it.
-    pub const fn id(&self) -> u32 {
-        self.id
+    /// Where its octets are.
+    pub const fn source(&self) -> Source {
+        if self.id == NOTICE { Source::Notice } else { Source::Stored(self.id) }
     }
 
     /// Its size in octets as listed.
@@ -74,6 +86,13 @@ impl Maildrop {
     pub fn new(messages: impl IntoIterator<Item = (u32, u64)>) -> Self {
         let row = |(id, octets)| Row { octets, id, deleted: false, delivered: false };
         Self { rows: messages.into_iter().map(row).collect(), marked: 0 }
+    }
+
+    /// The same with a notice of so many octets behind all others, where it moves no message number.
+    #[must_use]
+    pub fn with_notice(mut self, octets: u64) -> Self {
+        self.rows.push(Row { octets, id: NOTICE, deleted: false, delivered: false });
+        self
     }
 
     /// The message with this number, unless there is none or it is marked as deleted.
@@ -129,14 +148,20 @@ impl Maildrop {
         self.marked
     }
 
-    /// The ids marked as deleted, in order.
+    /// The ids marked as deleted, in order, without the notice.
     pub fn deleted(&self) -> impl Iterator<Item = u32> {
-        self.rows.iter().filter(|row| row.deleted).map(|row| row.id)
+        self.rows.iter().filter(|row| row.deleted && row.id != NOTICE).map(|row| row.id)
+    }
+
+    /// Is the notice marked as deleted?
+    pub fn notice_deleted(&self) -> bool {
+        self.rows.last().is_some_and(|row| row.id == NOTICE && row.deleted)
     }
 
     /// The ids that were delivered whole and are not marked as deleted, in order.
     pub fn delivered(&self) -> impl Iterator<Item = u32> {
-        self.rows.iter().filter(|row| row.delivered && !row.deleted).map(|row| row.id)
+        let seen = |row: &&Row| row.delivered && !row.deleted && row.id != NOTICE;
+        self.rows.iter().filter(seen).map(|row| row.id)
     }
 
     fn mark(&mut self, message: &Message, set: impl FnOnce(&mut Row)) {
@@ -166,7 +191,7 @@ mod tests {
     #[test]
     fn the_gate_lets_only_live_messages_through() {
         let mut maildrop = three();
-        assert_eq!(maildrop.message(n(3)).map(|m| m.id()), Some(15));
+        assert_eq!(maildrop.message(n(3)).map(|m| m.source()), Some(Source::Stored(15)));
         assert_eq!(maildrop.message(n(4)), None);
         assert_eq!(maildrop.message(n(u32::MAX)), None);
         let second = maildrop.message(n(2)).expect("there");
@@ -181,8 +206,8 @@ mod tests {
         let first = maildrop.message(n(1)).expect("there");
         maildrop.mark_deleted(&first);
         assert_eq!(
-            maildrop.messages().map(|m| (m.number(), m.id())).collect::<Vec<_>>(),
-            [(n(2), 12), (n(3), 15)]
+            maildrop.messages().map(|m| (m.number(), m.source())).collect::<Vec<_>>(),
+            [(n(2), Source::Stored(12)), (n(3), Source::Stored(15))]
         );
         assert_eq!(maildrop.stat(), (2, 500));
         assert_eq!(maildrop.marked(), 1);
@@ -203,5 +228,22 @@ mod tests {
         maildrop.mark_deleted(&third);
         assert_eq!(maildrop.deleted().collect::<Vec<_>>(), [15]);
         assert_eq!(maildrop.delivered().collect::<Vec<_>>(), [11]);
+    }
+
+    #[test]
+    fn the_notice_is_the_last_message_and_nothing_in_the_mail_store() {
+        let mut maildrop = three().with_notice(50);
+        assert_eq!(maildrop.stat(), (4, 650));
+        let notice = maildrop.message(n(4)).expect("there");
+        assert_eq!(notice.source(), Source::Notice);
+        maildrop.mark_delivered(&notice);
+        assert!(!maildrop.notice_deleted());
+        maildrop.mark_deleted(&notice);
+        assert!(maildrop.notice_deleted());
+        assert_eq!((maildrop.deleted().count(), maildrop.delivered().count()), (0, 0));
+        assert_eq!(maildrop.marked(), 1);
+        maildrop.unmark_all();
+        assert!(!maildrop.notice_deleted());
+        assert!(!three().notice_deleted());
     }
 }

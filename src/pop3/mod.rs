@@ -22,7 +22,7 @@ pub mod transaction;
 
 pub use authorization::{AuthStep, Authorization};
 pub use command::Command;
-pub use maildrop::{Maildrop, Message, MsgNum};
+pub use maildrop::{Maildrop, Message, MsgNum, Source};
 pub use reply::{Code, Reply};
 pub use sasl::{Credentials, Mechanism};
 pub use transaction::{Portion, QuitPlan, Step, Transaction};

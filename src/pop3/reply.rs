@@ -56,6 +56,11 @@ impl Reply {
         Self { ok: false, code: Some(code), text: Cow::Borrowed(text) }
     }
 
+    /// `-ERR [code] text`, for a text that is made for one user.
+    pub const fn err_code_owned(code: Code, text: String) -> Self {
+        Self { ok: false, code: Some(code), text: Cow::Owned(text) }
+    }
+
     /// Does it begin with `+OK`?
     pub const fn is_ok(&self) -> bool {
         self.ok
@@ -99,6 +104,9 @@ mod tests {
         assert_eq!(encoded(&Reply::err("No.")), "-ERR No.\r\n");
         assert_eq!(encoded(&Reply::err_code(Code::SysTemp, "Later.")), "-ERR [SYS/TEMP] Later.\r\n");
         assert_eq!(encoded(&Reply::err_code(Code::InUse, "")), "-ERR [IN-USE] \r\n");
+        let owned = Reply::err_code_owned(Code::SysPerm, "Use IMAP.".to_owned());
+        assert_eq!(owned, Reply::err_code(Code::SysPerm, "Use IMAP."));
+        assert_eq!(encoded(&owned), "-ERR [SYS/PERM] Use IMAP.\r\n");
     }
 
     #[test]

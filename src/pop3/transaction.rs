@@ -4,7 +4,7 @@
 //! proof that QUIT was read. So "no QUIT, no delete" is a type and not a condition.
 
 use super::command::{Command, CommandError};
-use super::maildrop::{Maildrop, Message, MsgNum};
+use super::maildrop::{Maildrop, Message, MsgNum, Source};
 use super::reply::{Code, Reply};
 
 /// From this many lines on, TOP is treated as a way to download the message: fetchmail sends
@@ -69,6 +69,8 @@ pub struct QuitPlan {
     pub hide: Vec<u32>,
     /// Ids delivered whole and not deleted, ascending.
     pub seen: Vec<u32>,
+    /// Was the notice marked as deleted?
+    pub notice: bool,
 }
 
 /// A session in the TRANSACTION state.
@@ -136,7 +138,11 @@ impl Transaction {
 
     /// Ends the state with what UPDATE has to do.
     pub fn quit(self, _proof: QuitRead) -> QuitPlan {
-        QuitPlan { hide: self.maildrop.deleted().collect(), seen: self.maildrop.delivered().collect() }
+        QuitPlan {
+            hide: self.maildrop.deleted().collect(),
+            seen: self.maildrop.delivered().collect(),
+            notice: self.maildrop.notice_deleted(),
+        }
     }
 
     fn command(&mut self, command: Command<'_>) -> Step {
@@ -169,7 +175,7 @@ impl Transaction {
     }
 
     fn dele(&mut self, message: Message) -> Step {
-        if !self.dele {
+        if !self.dele && message.source() != Source::Notice {
             const NO_MARKS: &str = "This mailbox cannot keep deletion marks, so nothing was deleted.";
             return Step::Reply(Reply::err_code(Code::SysPerm, NO_MARKS));
         }
@@ -227,7 +233,9 @@ mod tests {
         for command in ["LIST 2", "UIDL 2", "RETR 2", "TOP 2 1", "DELE 2", "RETR 4", "RETR 0"] {
             assert!(is_err(&line(&mut tx, command)), "{command}");
         }
-        assert!(matches!(line(&mut tx, "RETR 3"), Step::Send(message, Portion::Whole) if message.id() == 15));
+        assert!(
+            matches!(line(&mut tx, "RETR 3"), Step::Send(message, Portion::Whole) if message.source() == Source::Stored(15))
+        );
     }
 
     #[test]
@@ -237,7 +245,7 @@ mod tests {
         tx.delivered(&first);
         line(&mut tx, "DELE 3");
         let Step::Quit(proof) = line(&mut tx, "QUIT") else { panic!("QUIT is always possible") };
-        assert_eq!(tx.quit(proof), QuitPlan { hide: vec![15], seen: vec![11] });
+        assert_eq!(tx.quit(proof), QuitPlan { hide: vec![15], seen: vec![11], notice: false });
     }
 
     #[test]

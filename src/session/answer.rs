@@ -15,10 +15,13 @@ const ADMIN: &str = "The mail server asks you to contact your provider about thi
 
 /// The answer to a password; `None` when it is wrong, which the state machine answers and counts.
 pub fn to_login(refused: &Refused) -> Option<Reply> {
+    if let Refused::Mode(refusal) = refused {
+        return Some(refusal.reply.clone());
+    }
     match kind(refused) {
         Kind::Credentials => None,
         Kind::InUse => Some(Reply::err_code(Code::InUse, IN_USE)),
-        Kind::Permanent => Some(Reply::err_code(Code::SysPerm, ADMIN)),
+        Kind::Mode | Kind::Permanent => Some(Reply::err_code(Code::SysPerm, ADMIN)),
         Kind::Temporary => Some(Reply::err_code(Code::SysTemp, LATER)),
     }
 }
@@ -26,6 +29,7 @@ pub fn to_login(refused: &Refused) -> Option<Reply> {
 /// The label of a login that did not succeed, for metrics.
 pub fn login_label(refused: &Refused) -> &'static str {
     match kind(refused) {
+        Kind::Mode => "mode",
         Kind::Credentials => "bad_credentials",
         Kind::InUse => "too_many",
         Kind::Permanent => "permanent",
@@ -35,6 +39,7 @@ pub fn login_label(refused: &Refused) -> &'static str {
 
 enum Kind {
     Credentials,
+    Mode,
     InUse,
     Permanent,
     Temporary,
@@ -43,6 +48,7 @@ enum Kind {
 fn kind(refused: &Refused) -> Kind {
     let error = match refused {
         Refused::TooMany => return Kind::InUse,
+        Refused::Mode(_) => return Kind::Mode,
         Refused::Store(_) => return Kind::Temporary,
         Refused::Upstream(error) => error,
     };

@@ -7,13 +7,17 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Config, Limits, Maildrop, UpstreamTls};
+use super::verified::Verified;
+use crate::config::{Config, Domains, Limits, Maildrop, Notices, Policy, UpstreamTls};
 use crate::imap::client::Terms;
 use crate::metrics::Metrics;
 use crate::net::Dialer;
 use crate::net::tls::{self, Certificates, TlsError};
+use crate::notice::Templates;
+use crate::policy::Windows;
 use crate::slots::Slots;
 use crate::store::Store;
+use crate::templates::{self, TemplatesError};
 use crate::users::{Names, UserName};
 
 /// Shared by all sessions.
@@ -28,6 +32,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// What must outlive the process.
     pub store: Store,
+    /// Passwords of users whom we refuse.
+    pub verified: Verified,
     /// Sessions by user, for `limits.sessions_per_user`.
     pub users: Slots<UserName>,
     /// Shutdown has begun: who is not logged in is sent away.
@@ -36,6 +42,17 @@ pub struct Context {
     pub closing: CancellationToken,
     /// UPDATE states under way. The process ends after them.
     pub updates: TaskTracker,
+}
+
+/// A file that the configuration names cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A certificate or a CA file.
+    #[error("{0}")]
+    Tls(#[from] TlsError),
+    /// A template of a notice.
+    #[error("{0}")]
+    Templates(#[from] TemplatesError),
 }
 
 impl std::fmt::Debug for Context {
@@ -53,6 +70,16 @@ pub struct Settings {
     pub limits: Limits,
     /// How a mailbox is shown.
     pub maildrop: Maildrop,
+    /// What POP3 does for whom.
+    pub policy: Policy,
+    /// When a brownout refuses.
+    pub windows: Windows,
+    /// What is different for single domains.
+    pub domains: Domains,
+    /// Which notice there is.
+    pub notices: Notices,
+    /// How notices read.
+    pub templates: Templates,
     /// Where the upstream is.
     pub dialer: Dialer,
     /// How to speak to it.
@@ -61,7 +88,7 @@ pub struct Settings {
 
 impl Context {
     /// Everything from the configuration. Fails when a certificate or a CA file cannot be used.
-    pub fn new(config: &Config, metrics: Metrics, store: Store) -> Result<Self, TlsError> {
+    pub fn new(config: &Config, metrics: Metrics, store: Store) -> Result<Self, SettingsError> {
         let certificates = Arc::new(Certificates::load(certificate_files(config))?);
         let acceptor = if config.tls.certificates.is_empty() {
             None
@@ -74,6 +101,7 @@ impl Context {
             acceptor,
             metrics,
             store,
+            verified: Verified::default(),
             users: Slots::default(),
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
@@ -83,8 +111,10 @@ impl Context {
 
     /// Takes over a new configuration and the certificates that its files hold now; nothing is changed
     /// when one of them cannot be used.
-    pub fn reload(&self, config: &Config) -> Result<(), TlsError> {
-        let settings = Settings::new(config)?;
+    pub fn reload(&self, config: &Config) -> Result<(), SettingsError> {
+        let mut settings = Settings::new(config)?;
+        // What is in the state is under the names of the start.
+        settings.names = self.settings.load().names.clone();
         self.certificates.reload(certificate_files(config))?;
         self.settings.store(Arc::new(settings));
         Ok(())
@@ -92,12 +122,18 @@ impl Context {
 }
 
 impl Settings {
-    fn new(config: &Config) -> Result<Self, TlsError> {
+    /// From the configuration and the files that it names.
+    pub fn new(config: &Config) -> Result<Self, SettingsError> {
         let upstream = &config.upstream;
         Ok(Self {
             names: config.users.clone(),
             limits: config.limits.clone(),
             maildrop: config.maildrop.clone(),
+            policy: config.policy.clone(),
+            windows: config.policy.windows(),
+            domains: config.domains.clone(),
+            notices: config.notices.clone(),
+            templates: templates::load(config.notices.directory.as_deref(), &config.policy.language)?,
             dialer: Dialer::Network {
                 addresses: upstream.address.clone(),
                 connect_timeout: upstream.connect_timeout,

@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod authorization;
 pub mod context;
+pub mod notice;
 pub mod open;
 pub mod pop;
 pub mod retr;
@@ -16,14 +17,19 @@ mod tests;
 pub mod transaction;
 pub mod update;
 pub mod upstream;
+pub mod verdict;
+pub mod verified;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 pub use context::Context;
+use context::Settings;
 use pop::PopStream;
 use summary::{End, Summary};
+use tokio::sync::oneshot;
+use transaction::Quit;
 
 use crate::net::Connection;
 use crate::pop3::Reply;
@@ -72,21 +78,10 @@ pub async fn serve(mut arrival: Arrival, cx: Arc<Context>) {
             () = cx.closing.cancelled() => Err(End::Shutdown),
         }
     };
-    // 3. UPDATE carries the plan out. It is out of reach of the shutdown above, and a task of its own, so
-    // that not even this one's end stops it.
+    // 3. UPDATE carries the plan out.
     let end = match end {
         Ok(quit) => {
-            let cx_of_update = Arc::clone(&cx);
-            let update = cx.updates.spawn(async move { quit.update(&settings, &cx_of_update).await });
-            let reply = match update.await {
-                Ok(outcome) => {
-                    summary.updated(outcome);
-                    if outcome.failed == 0 { Reply::ok("Goodbye.") } else { answer::NOT_ALL }
-                }
-                // A panic in UPDATE: nothing is known, so nothing is claimed.
-                Err(_) => answer::NOT_ALL,
-            };
-            pop.reply(&reply);
+            pop.reply(&finish(quit, settings, &cx, &mut summary).await);
             // A slow line may still have much to take before the reply; a lost one misses only that.
             let _ = pop.flush().await;
             End::Quit
@@ -103,6 +98,26 @@ pub async fn serve(mut arrival: Arrival, cx: Arc<Context>) {
     cx.metrics.clients.received.inc_by(received);
     cx.metrics.clients.sent.inc_by(sent);
     summary.ended(end);
+}
+
+/// The answer to QUIT. UPDATE is out of reach of a shutdown, and a task of its own, so that not even the end of
+/// this one stops it.
+async fn finish(quit: Quit, settings: Arc<Settings>, cx: &Arc<Context>, summary: &mut Summary) -> Reply {
+    let (tell, told) = oneshot::channel();
+    let (cx_of_update, session) = (Arc::clone(cx), summary.session.clone());
+    cx.updates.spawn(async move {
+        if let Some(quota) = quit.update(&settings, &cx_of_update, tell).await {
+            tracing::debug!(session, used = quota.used, limit = quota.limit, "how full the mailbox is");
+        }
+    });
+    match told.await {
+        Ok(outcome) => {
+            summary.updated(outcome);
+            if outcome.failed == 0 { Reply::ok("Goodbye.") } else { answer::NOT_ALL }
+        }
+        // A panic in UPDATE: nothing is known, so nothing is claimed.
+        Err(_) => answer::NOT_ALL,
+    }
 }
 
 async fn implicit_tls(pop: &mut PopStream, arrival: &Arrival, cx: &Context) -> Result<(), End> {

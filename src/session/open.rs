@@ -1,28 +1,42 @@
-//! From credentials to a maildrop: the upstream is asked, and its listing becomes what the client sees.
+//! From credentials to a maildrop: the upstream is asked, the rules decide, and the listing becomes what the client
+//! sees.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::context::{Context, Settings};
+use super::notice::Notice;
 use super::upstream::{Origin, Upstream};
+use super::verdict::{Refusal, Verdict, verdict};
 use crate::imap::Error;
+use crate::imap::Unhidden;
+use crate::imap::mailbox::Listed;
+use crate::notice::Kind;
 use crate::pop3::{Credentials, Maildrop, Transaction};
 use crate::slots::Slot;
-use crate::store::{Pin, StoreError};
+use crate::store::{Facts, StoreError};
 use crate::uidl::Recipe;
 use crate::users::UserName;
+
+/// How old a quota may be, in seconds: it is asked for once a day.
+const QUOTA_AGE: i64 = 24 * 60 * 60;
 
 /// A session that is logged in.
 #[derive(Debug)]
 pub struct Opened {
+    /// Whose session it is.
+    pub user: UserName,
     /// The state machine with its maildrop.
     pub transaction: Transaction,
     /// The connection behind it.
     pub upstream: Upstream,
     /// The recipe for its unique-ids: the one that served this user first.
     pub recipe: Arc<Recipe>,
+    /// The notice, if the maildrop has one.
+    pub notice: Option<Notice>,
     /// How many messages are hidden.
     pub hidden: usize,
+    /// Is the upstream to be asked after QUIT how full the mailbox is?
+    pub ask_quota: bool,
     /// Counts among the user's sessions as long as it lives.
     pub slot: Slot<UserName>,
 }
@@ -34,6 +48,8 @@ pub enum Refused {
     Upstream(Error),
     /// The user has `limits.sessions_per_user` sessions already.
     TooMany,
+    /// The user's mode refuses.
+    Mode(Refusal),
     /// The listing needs a stored fact that is not to be had now.
     Store(StoreError),
 }
@@ -47,25 +63,147 @@ pub async fn open(
     cx: &Arc<Context>,
 ) -> Result<Opened, Refused> {
     let user = settings.names.canonical(credentials.user());
-    let (upstream, listing) = Upstream::open(credentials, origin, Arc::clone(settings), Arc::clone(cx))
-        .await
-        .map_err(Refused::Upstream)?;
+    let now = jiff::Timestamp::now().as_second();
+    // 1. Some are refused without asking the upstream.
+    let policy = &settings.policy;
+    let known = cx.verified.holds(&user, credentials.password(), policy.remember_verified);
+    if known || !policy.verify_before_refusing {
+        let facts = cx.store.facts(&user).await.ok();
+        if let Verdict::Refuse(refusal) =
+            verdict(settings, cx.store.domains(), facts.as_deref(), &user, known, now)
+        {
+            return Err(Refused::Mode(refusal));
+        }
+    }
+    // 2. Is the password right?
+    let entered = Upstream::enter(credentials, origin, Arc::clone(settings), Arc::clone(cx)).await;
+    let mut upstream = entered.map_err(|error| {
+        if matches!(error, Error::Credentials) {
+            cx.verified.forget(&user);
+        }
+        Refused::Upstream(error)
+    })?;
+    // 3. Whoever has no session is logged out upstream as well.
+    match admit(&user, &mut upstream, settings, cx, now).await {
+        Ok(Admitted { transaction, recipe, notice, hidden, ask_quota, slot }) => {
+            Ok(Opened { user, transaction, upstream, recipe, notice, hidden, ask_quota, slot })
+        }
+        Err(refused) => {
+            upstream.logout().await;
+            Err(refused)
+        }
+    }
+}
+
+/// What a session has besides its upstream.
+struct Admitted {
+    transaction: Transaction,
+    recipe: Arc<Recipe>,
+    notice: Option<Notice>,
+    hidden: usize,
+    ask_quota: bool,
+    slot: Slot<UserName>,
+}
+
+async fn admit(
+    user: &UserName,
+    upstream: &mut Upstream,
+    settings: &Settings,
+    cx: &Context,
+    now: i64,
+) -> Result<Admitted, Refused> {
+    let facts = cx.store.facts(user).await;
+    let verdict = verdict(settings, cx.store.domains(), facts.as_deref().ok(), user, true, now);
+    if let Verdict::Refuse(refusal) = verdict {
+        cx.verified.remember(user, upstream.credentials().password());
+        return Err(Refused::Mode(refusal));
+    }
     let Some(slot) = cx.users.enter(user.clone(), settings.limits.sessions_per_user) else {
-        upstream.logout().await;
         return Err(Refused::TooMany);
     };
-    // Committed before the reply that relies on it.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let now = i64::try_from(now).unwrap_or(i64::MAX);
-    let uidvalidity = upstream.mailbox().uidvalidity;
-    let pin = match pin(&user, uidvalidity, settings, cx, now).await {
-        Ok(pin) => pin,
-        Err(error) => {
-            cx.metrics.store.errors.inc();
-            upstream.logout().await;
-            return Err(Refused::Store(error));
-        }
+    let stored = |error| {
+        cx.metrics.store.errors.inc();
+        Refused::Store(error)
     };
+    let facts = facts.map_err(stored)?;
+    let notice = notice(&verdict, user, &facts, settings, cx, now).await.map_err(stored)?;
+    let listing = match verdict {
+        Verdict::OnlyFarewell => Vec::new(),
+        _ => listing(user, &facts, upstream, cx, now).await.map_err(Refused::Upstream)?,
+    };
+    // Committed before the reply that relies on it.
+    let recipe =
+        pin(user, &facts, upstream.mailbox().uidvalidity, settings, cx, now).await.map_err(stored)?;
+    let hidden = listing.iter().filter(|row| row.hidden).count();
+    let maildrop = maildrop(&listing, notice.as_ref());
+    let transaction = Transaction::new(maildrop, upstream.mailbox().keyword);
+    let ask_quota = facts.quota_at.is_none_or(|at| now - at >= QUOTA_AGE);
+    Ok(Admitted { transaction, recipe, notice, hidden, ask_quota, slot })
+}
+
+/// The notice that the verdict asks for. One that cannot be had keeps nobody from their mail.
+async fn notice(
+    verdict: &Verdict,
+    user: &UserName,
+    facts: &Facts,
+    settings: &Settings,
+    cx: &Context,
+    now: i64,
+) -> Result<Option<Notice>, StoreError> {
+    match verdict {
+        Verdict::Serve | Verdict::Refuse(_) => Ok(None),
+        Verdict::OnlyFarewell => Notice::prepare(Kind::Farewell, user, facts, settings, cx, now).await,
+        Verdict::WithNotice => {
+            let notice = Notice::prepare(Kind::Notice, user, facts, settings, cx, now).await;
+            Ok(notice.unwrap_or_else(|error| {
+                tracing::warn!(%user, %error, "the maildrop is shown without its notice");
+                None
+            }))
+        }
+    }
+}
+
+/// What INBOX holds. If the support desk has asked for hidden mail to be shown again, it is brought back first; should
+/// that fail, the mail that there is is shown, and the next login tries again.
+async fn listing(
+    user: &UserName,
+    facts: &Facts,
+    upstream: &mut Upstream,
+    cx: &Context,
+    now: i64,
+) -> Result<Vec<Listed>, Error> {
+    let mut listing = upstream.list().await?;
+    let Some(since) = facts.unhide_since else { return Ok(listing) };
+    match upstream.unhide(&mut listing, Some(since).filter(|since| *since > 0)).await {
+        Ok(Unhidden { shown, failed: 0 }) => {
+            tracing::info!(%user, messages = shown, "hidden mail was brought back");
+            if let Err(error) = cx.store.unhidden(user, since, shown, now).await {
+                cx.metrics.store.errors.inc();
+                tracing::warn!(%user, %error, "hidden mail will be brought back once more");
+            }
+        }
+        Ok(Unhidden { shown, failed }) => {
+            tracing::warn!(%user, messages = shown, failed, "not all hidden mail could be brought back");
+        }
+        Err(error) => {
+            tracing::warn!(%user, %error, "hidden mail could not be brought back");
+            if error.is_connection_lost() {
+                upstream.lose();
+            }
+        }
+    }
+    Ok(listing)
+}
+
+async fn pin(
+    user: &UserName,
+    facts: &Facts,
+    uidvalidity: u32,
+    settings: &Settings,
+    cx: &Context,
+    now: i64,
+) -> Result<Arc<Recipe>, StoreError> {
+    let pin = cx.store.pin(user, facts, uidvalidity, &settings.maildrop.uidl, now).await?;
     if pin.uidvalidity_changed {
         cx.metrics.store.uidvalidity_changes.inc();
         tracing::warn!(
@@ -74,20 +212,13 @@ pub async fn open(
             "UIDVALIDITY changed: this user's clients download everything again"
         );
     }
-    let shown = listing.iter().filter(|row| !row.hidden).map(|row| (row.uid, row.octets));
-    let maildrop = Maildrop::new(shown);
-    let hidden = listing.len() - maildrop.len();
-    let transaction = Transaction::new(maildrop, upstream.mailbox().keyword);
-    Ok(Opened { transaction, upstream, recipe: pin.recipe, hidden, slot })
+    Ok(pin.recipe)
 }
 
-async fn pin(
-    user: &UserName,
-    uidvalidity: u32,
-    settings: &Settings,
-    cx: &Context,
-    now: i64,
-) -> Result<Pin, StoreError> {
-    let facts = cx.store.facts(user).await?;
-    cx.store.pin(user, &facts, uidvalidity, &settings.maildrop.uidl, now).await
+fn maildrop(listing: &[Listed], notice: Option<&Notice>) -> Maildrop {
+    let maildrop = Maildrop::new(listing.iter().filter(|row| !row.hidden).map(|row| (row.uid, row.octets)));
+    match notice {
+        Some(notice) => maildrop.with_notice(notice.text().len() as u64),
+        None => maildrop,
+    }
 }

@@ -42,6 +42,9 @@ pub enum Broken {
 /// lines fit, and a message of many megabytes costs no more than this.
 const WINDOW: u64 = 32 * 1024;
 
+/// Octets of a text that are put into the output at once.
+const PIECE: usize = 16 * 1024;
+
 /// A failure that leaves the client's side as it was.
 enum Attempt {
     Done(Sent),
@@ -49,19 +52,20 @@ enum Attempt {
     Failed(Error),
 }
 
-/// Sends the portion of the message.
+/// Sends the portion of the message that the mail store calls `uid`.
 pub async fn send(
     pop: &mut PopStream,
     upstream: &mut Upstream,
     cx: &Context,
     message: &Message,
+    uid: u32,
     portion: Portion,
 ) -> Result<Sent, Broken> {
     for last in [false, true] {
-        match attempt(pop, upstream, cx, message, portion).await? {
+        match attempt(pop, upstream, cx, message, uid, portion).await? {
             Attempt::Done(sent) => return Ok(sent),
             Attempt::Failed(error) => {
-                let (session, uid) = (upstream.session(), message.id());
+                let session = upstream.session();
                 tracing::warn!(session, uid, %error, again = !last, "a message cannot be read");
                 if error.is_connection_lost() {
                     upstream.lose();
@@ -73,11 +77,30 @@ pub async fn send(
     Ok(Sent::Refused)
 }
 
+/// Sends the portion of a message that is here already: the notice.
+pub async fn send_text(pop: &mut PopStream, text: &[u8], portion: Portion) -> Result<Sent, Broken> {
+    let mark = Mark::here(pop);
+    pop.reply(&Reply::ok(format!("{} octets", text.len())));
+    pop.connection().body_begins();
+    let mut writer = match portion {
+        Portion::Whole => DotWriter::whole(),
+        Portion::Top(lines) => DotWriter::top(lines),
+    };
+    for piece in text.chunks(PIECE) {
+        writer.push(piece, pop.output());
+        pop.flush_much().await.map_err(Broken::Client)?;
+    }
+    writer.finish(pop.output());
+    pop.connection().body_ends();
+    Ok(Sent::Complete { octets: mark.octets_since(pop) })
+}
+
 async fn attempt(
     pop: &mut PopStream,
     upstream: &mut Upstream,
     cx: &Context,
     message: &Message,
+    uid: u32,
     portion: Portion,
 ) -> Result<Attempt, Broken> {
     let begun = Instant::now();
@@ -95,12 +118,12 @@ async fn attempt(
     let mut fetched = 0;
     loop {
         // 1. Ask. `+OK` is written only when the body of our UID has begun.
-        let body = match timed(cx, "FETCH", client.body(message.id(), section)).await {
+        let body = match timed(cx, "FETCH", client.body(uid, section)).await {
             Ok(body) => body,
             Err(error) => return mark.undo(pop, error),
         };
         let Some(mut body) = body else {
-            let error = match timed(cx, "FETCH", client.exists(message.id())).await {
+            let error = match timed(cx, "FETCH", client.exists(uid)).await {
                 // A window behind the end: some servers answer NIL instead of nothing.
                 Ok(true) if fetched > 0 => break,
                 Ok(false) if fetched == 0 => return Ok(Attempt::Done(Sent::Vanished)),

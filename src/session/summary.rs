@@ -127,6 +127,10 @@ impl Summary {
         let reason = match refused {
             Refused::TooMany => "too many sessions of this user".to_owned(),
             Refused::Upstream(error) => error.to_string(),
+            Refused::Mode(refusal) => {
+                self.cx.metrics.clients.refused_logins.with_label_values(&[refusal.mode.as_str()]).inc();
+                format!("the user's mode is {}", refusal.mode.as_str())
+            }
             Refused::Store(error) => error.to_string(),
         };
         tracing::info!(

@@ -7,11 +7,17 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use tokio::sync::mpsc;
 
+use super::open::open;
+use super::pop::PopStream;
+use super::summary::Summary;
+use super::transaction::transaction;
+use super::upstream::Origin;
 use super::{Arrival, Context, context::Settings, serve};
 use crate::config::{Config, HostPort, StateUrl};
 use crate::metrics::Metrics;
 use crate::net::connection::COMMANDS;
 use crate::net::{Connection, Dialer, Transport};
+use crate::pop3::Credentials;
 use crate::pop3::authorization::Rules;
 use crate::store::Store;
 
@@ -28,14 +34,9 @@ async fn setup() -> Setup {
     let cx = Context::new(&Config::default(), metrics, store).expect("a context");
     let (peer, upstream) = mpsc::channel(1);
     let host = HostPort { host: "memory".to_owned(), port: 143 };
-    let settings = cx.settings.load_full();
-    cx.settings.store(Arc::new(Settings {
-        dialer: Dialer::Memory { host, peer },
-        terms: settings.terms,
-        names: settings.names.clone(),
-        limits: settings.limits.clone(),
-        maildrop: settings.maildrop.clone(),
-    }));
+    let settings = Settings::new(&Config::default()).expect("settings");
+    let settings = Settings { dialer: Dialer::Memory { host, peer }, ..settings };
+    cx.settings.store(Arc::new(settings));
     Setup { cx: Arc::new(cx), upstream, _directory: directory }
 }
 
@@ -56,22 +57,32 @@ fn client(cx: &Arc<Context>) -> BufReader<DuplexStream> {
     BufReader::new(theirs)
 }
 
-/// An upstream with one message, up to the end of the listing; then what else it is sent, to the end.
-async fn one_message(mut upstream: mpsc::Receiver<DuplexStream>) -> String {
+/// An upstream with one message, up to the end of the listing.
+async fn listed(upstream: &mut mpsc::Receiver<DuplexStream>) -> BufReader<DuplexStream> {
     let mut peer = BufReader::new(upstream.recv().await.expect("a connection"));
     peer.write_all(b"* OK [CAPABILITY IMAP4rev1] hi\r\n").await.expect("a reader");
     for answer in [
-        "TAG OK [CAPABILITY IMAP4rev1] in\r\n",
+        "TAG OK [CAPABILITY IMAP4rev1 QUOTA] in\r\n",
         "* 1 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\nTAG OK\r\n",
         "* 1 FETCH (UID 1 RFC822.SIZE 10 FLAGS ())\r\nTAG OK\r\n",
     ] {
-        let mut line = String::new();
-        peer.read_line(&mut line).await.expect("a command");
-        let tag = line.split(' ').next().unwrap_or_default();
-        peer.write_all(answer.replace("TAG", tag).as_bytes()).await.expect("a reader");
+        answer_with(&mut peer, answer).await;
     }
+    peer
+}
+
+/// Reads a command and answers it; gives the command without its tag.
+async fn answer_with(peer: &mut BufReader<DuplexStream>, answer: &str) -> String {
+    let line = line(peer).await;
+    let (tag, command) = line.split_once(' ').unwrap_or_default();
+    peer.write_all(answer.replace("TAG", tag).as_bytes()).await.expect("a reader");
+    command.trim_end().to_owned()
+}
+
+/// What else such an upstream is sent, to the end.
+async fn one_message(mut upstream: mpsc::Receiver<DuplexStream>) -> String {
     let mut rest = String::new();
-    peer.read_to_string(&mut rest).await.expect("text");
+    listed(&mut upstream).await.read_to_string(&mut rest).await.expect("text");
     rest
 }
 
@@ -133,4 +144,59 @@ async fn who_is_not_logged_in_is_sent_away_when_the_drain_begins() {
     cx.draining.cancel();
     assert!(line(&mut client).await.starts_with("-ERR [SYS/TEMP] "));
     assert_eq!(line(&mut client).await, "");
+}
+
+/// A session up to the answer to QUIT, with the quota to be asked; then the upstream's end of it.
+async fn quit_and_ask(setup: &mut Setup) -> BufReader<DuplexStream> {
+    let cx = &setup.cx;
+    let address = "192.0.2.7:110".parse().expect("an address");
+    let credentials = Credentials::new(b"anna", b"x").expect("credentials");
+    let origin = Origin { peer: address, local: address, session: "s".to_owned() };
+    let settings = cx.settings.load_full();
+    let opening = open(credentials, origin, &settings, cx);
+    let (opened, peer) = tokio::join!(opening, listed(&mut setup.upstream));
+    let mut opened = opened.expect("a maildrop");
+    opened.ask_quota = true;
+
+    let (ours, mut theirs) = tokio::io::duplex(4 * 1024);
+    let mut pop = PopStream::new(Connection::new(Transport::Memory(ours), COMMANDS));
+    let mut summary = Summary::new(address, address, Arc::clone(cx));
+    theirs.write_all(b"QUIT\r\n").await.expect("a reader");
+    let quit = transaction(&mut pop, opened, &settings, cx, &mut summary).await.expect("a QUIT");
+    // The upstream has not been read since the listing: the answer does not wait for it.
+    assert!(super::finish(quit, settings, cx, &mut summary).await.is_ok());
+    cx.updates.close();
+    peer
+}
+
+#[tokio::test]
+async fn quit_is_answered_before_the_quota_is_asked() {
+    let mut setup = setup().await;
+    let mut peer = quit_and_ask(&mut setup).await;
+    let asked = answer_with(&mut peer, "* QUOTA \"\" (STORAGE 1 2)\r\nTAG OK\r\n").await;
+    assert_eq!(asked, "GETQUOTAROOT INBOX");
+    assert!(line(&mut peer).await.ends_with(" LOGOUT\r\n"));
+    setup.cx.updates.wait().await;
+    let asked = setup.cx.metrics.upstream.commands.with_label_values(&["GETQUOTAROOT", "ok"]).get();
+    assert_eq!((asked, line(&mut peer).await.as_str()), (1, ""));
+}
+
+#[tokio::test]
+async fn an_upstream_that_does_not_tell_the_quota_is_left_after_ten_seconds_or_at_the_shutdown() {
+    for shutdown in [false, true] {
+        let mut setup = setup().await;
+        let mut peer = quit_and_ask(&mut setup).await;
+        assert!(line(&mut peer).await.ends_with(" GETQUOTAROOT INBOX\r\n"));
+        tokio::time::pause();
+        let before = tokio::time::Instant::now();
+        if shutdown {
+            setup.cx.draining.cancel();
+        }
+        setup.cx.updates.wait().await;
+        let seconds = if shutdown { 0..1 } else { 9..11 };
+        assert!(seconds.contains(&before.elapsed().as_secs()));
+        assert_eq!(line(&mut peer).await, "", "the connection is of no more use");
+        assert_eq!(setup.cx.metrics.upstream.active.get(), 0);
+        tokio::time::resume();
+    }
 }

@@ -4,20 +4,24 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::oneshot;
+
 use super::authorization::capa;
 use super::context::{Context, Settings};
 use super::count_command;
+use super::notice::Notice;
 use super::open::Opened;
 use super::pop::{Expect, Line, PopStream};
 use super::retr::{self, Sent};
 use super::summary::{End, Summary};
 use super::update::{self, Outcome};
 use super::upstream::Upstream;
+use crate::imap::Quota;
 use crate::metrics::Metrics;
 use crate::pop3::capa::Capabilities;
 use crate::pop3::command::{self, parse};
 use crate::pop3::reply::END;
-use crate::pop3::{Message, QuitPlan, Reply, Step, Transaction};
+use crate::pop3::{Message, QuitPlan, Reply, Source, Step, Transaction};
 use crate::slots::Slot;
 use crate::uidl::Recipe;
 use crate::users::UserName;
@@ -27,17 +31,34 @@ use crate::users::UserName;
 pub struct Quit {
     plan: QuitPlan,
     upstream: Upstream,
+    notice: Option<Notice>,
+    user: UserName,
     marked: MarkedCount,
+    ask_quota: bool,
     /// Held until UPDATE is over: it is still one of the user's sessions.
-    _slot: Slot<UserName>,
+    slot: Slot<UserName>,
 }
 
 impl Quit {
-    /// The UPDATE state.
-    pub async fn update(self, settings: &Settings, cx: &Context) -> Outcome {
-        let outcome = update::update(self.upstream, self.plan, &settings.maildrop, cx).await;
+    /// The UPDATE state, to its end. The answer to QUIT is told as soon as it is known; what is said upstream
+    /// after that is in nobody's way. Gives how full the mailbox is, if that was asked.
+    pub async fn update(
+        mut self,
+        settings: &Settings,
+        cx: &Context,
+        tell: oneshot::Sender<Outcome>,
+    ) -> Option<Quota> {
+        let mut outcome = update::update(&mut self.upstream, &self.plan, &settings.maildrop, cx).await;
+        if let Some(notice) = self.notice.filter(|_| self.plan.notice) {
+            let dismissed = notice.dismiss(&self.user, cx).await;
+            outcome.confirmed += usize::from(dismissed);
+            outcome.failed += usize::from(!dismissed);
+        }
         self.marked.settle(outcome);
-        outcome
+        drop(self.slot);
+        // Nobody listens when the session was ended meanwhile.
+        let _ = tell.send(outcome);
+        update::leave(self.upstream, self.ask_quota, cx).await
     }
 }
 
@@ -49,7 +70,10 @@ pub async fn transaction(
     cx: &Arc<Context>,
     summary: &mut Summary,
 ) -> Result<Quit, End> {
-    let Opened { transaction: mut tx, mut upstream, recipe, slot, hidden: _ } = opened;
+    let Opened { transaction: mut tx, mut upstream, recipe, notice, user, slot, ask_quota, hidden: _ } =
+        opened;
+    let ids =
+        UniqueIds { recipe: &recipe, uidvalidity: upstream.mailbox().uidvalidity, notice: notice.as_ref() };
     let mut marked = MarkedCount::new(Arc::clone(cx));
     let mut next = None;
     loop {
@@ -66,17 +90,24 @@ pub async fn transaction(
                 pop.reply(&reply);
             }
             Step::List => list(pop, &tx).await?,
-            Step::Uidl => uidl(pop, &tx, &recipe, upstream.mailbox().uidvalidity).await?,
+            Step::Uidl => uidl(pop, &tx, &ids).await?,
             Step::ListOne(message) => {
                 pop.reply(&Reply::ok(format!("{} {}", message.number(), message.octets())));
             }
             Step::UidlOne(message) => {
                 pop.output().extend_from_slice(b"+OK ");
-                unique_id(pop, &message, &recipe, upstream.mailbox().uidvalidity);
+                ids.write(pop, &message);
             }
             Step::Capa => capa(pop, Capabilities { stls: false, login: true }),
             Step::Send(message, portion) => {
-                let sent = retr::send(pop, &mut upstream, cx, &message, portion).await;
+                let sent = match (message.source(), &notice) {
+                    (Source::Stored(uid), _) => {
+                        retr::send(pop, &mut upstream, cx, &message, uid, portion).await
+                    }
+                    (Source::Notice, Some(notice)) => retr::send_text(pop, notice.text(), portion).await,
+                    // The maildrop has a notice only where the session has one.
+                    (Source::Notice, None) => Ok(Sent::Vanished),
+                };
                 summary.sent(portion, &sent);
                 match sent? {
                     Sent::Complete { .. } if portion.is_retrieval() => tx.delivered(&message),
@@ -90,7 +121,8 @@ pub async fn transaction(
             }
             Step::Quit(proof) => {
                 count_command(cx, verb, true);
-                return Ok(Quit { plan: tx.quit(proof), upstream, marked, _slot: slot });
+                let plan = tx.quit(proof);
+                return Ok(Quit { plan, upstream, notice, user, marked, ask_quota, slot });
             }
             Step::Close(reply) => {
                 pop.reply(&reply);
@@ -139,11 +171,11 @@ async fn list(pop: &mut PopStream, tx: &Transaction) -> Result<(), End> {
 }
 
 /// The unique-id listing (RFC 1939 §7).
-async fn uidl(pop: &mut PopStream, tx: &Transaction, recipe: &Recipe, uidvalidity: u32) -> Result<(), End> {
+async fn uidl(pop: &mut PopStream, tx: &Transaction, ids: &UniqueIds<'_>) -> Result<(), End> {
     pop.reply(&Reply::ok("Unique-ids follow."));
     pop.connection().body_begins();
     for message in tx.maildrop().messages() {
-        unique_id(pop, &message, recipe, uidvalidity);
+        ids.write(pop, &message);
         pop.flush_much().await?;
     }
     pop.output().extend_from_slice(END);
@@ -151,11 +183,24 @@ async fn uidl(pop: &mut PopStream, tx: &Transaction, recipe: &Recipe, uidvalidit
     Ok(())
 }
 
-fn unique_id(pop: &mut PopStream, message: &Message, recipe: &Recipe, uidvalidity: u32) {
-    let output = pop.output();
-    let _ = write!(output, "{} ", message.number());
-    recipe.write(message.id(), uidvalidity, output);
-    output.extend_from_slice(b"\r\n");
+/// What gives every message of this session its unique-id.
+struct UniqueIds<'a> {
+    recipe: &'a Recipe,
+    uidvalidity: u32,
+    notice: Option<&'a Notice>,
+}
+
+impl UniqueIds<'_> {
+    fn write(&self, pop: &mut PopStream, message: &Message) {
+        let output = pop.output();
+        // Writing to a Vec cannot fail.
+        let _ = write!(output, "{} ", message.number());
+        match message.source() {
+            Source::Stored(uid) => self.recipe.write(uid, self.uidvalidity, output),
+            Source::Notice => output.extend_from_slice(self.notice.map_or("", Notice::unique_id).as_bytes()),
+        }
+        output.extend_from_slice(b"\r\n");
+    }
 }
 
 /// Keeps the books on marked messages: marked = confirmed + failed + discarded + pending, whatever happens

@@ -4,12 +4,14 @@
 //! for them (Dovecot echoes nothing for flags that were set already). A tagged OK proves nothing: there are
 //! servers that say it and drop keywords they do not know. A message that is gone needs no hiding.
 
+use tokio::select;
+
 use super::context::Context;
 use super::upstream::{Upstream, timed};
 use crate::config::{Maildrop, Seen};
 use crate::imap::command::{Change, Flag};
 use crate::imap::set::UidSet;
-use crate::imap::{Error, Keyword};
+use crate::imap::{Error, Keyword, Quota};
 use crate::pop3::QuitPlan;
 
 /// What became of the marked messages.
@@ -21,9 +23,9 @@ pub struct Outcome {
     pub failed: usize,
 }
 
-/// Carries the plan out. It is given the upstream for good: whatever the client does meanwhile, this runs
-/// to its end.
-pub async fn update(mut upstream: Upstream, plan: QuitPlan, maildrop: &Maildrop, cx: &Context) -> Outcome {
+/// Carries the plan out. Whatever the client does meanwhile, this runs to its end; what comes of it is the
+/// answer to QUIT. [`leave`] is for afterwards.
+pub async fn update(upstream: &mut Upstream, plan: &QuitPlan, maildrop: &Maildrop, cx: &Context) -> Outcome {
     let keyword = &maildrop.hide_keyword;
     let flags = [Flag::Keyword(keyword), Flag::Seen];
     // `never` drops \Seen from the hiding as well. A mailbox that cannot keep it must not refuse the rest.
@@ -31,7 +33,7 @@ pub async fn update(mut upstream: Upstream, plan: QuitPlan, maildrop: &Maildrop,
     let flags = if seen { &flags[..] } else { &flags[..1] };
     let mut outcome = Outcome::default();
     for set in UidSet::chunks(&plan.hide) {
-        match hide(&mut upstream, &set, flags, keyword, cx).await {
+        match hide(upstream, &set, flags, keyword, cx).await {
             Ok(failed) => {
                 outcome.failed += failed;
                 outcome.confirmed += set.uids().len() - failed;
@@ -39,16 +41,30 @@ pub async fn update(mut upstream: Upstream, plan: QuitPlan, maildrop: &Maildrop,
             Err(error) => {
                 // Connecting again has failed, so it would for every further set.
                 tracing::warn!(session = upstream.session(), %error, "deleted messages could not be hidden");
+                upstream.lose();
                 outcome.failed = plan.hide.len() - outcome.confirmed;
                 return outcome;
             }
         }
     }
     if maildrop.seen == Seen::Retr && upstream.mailbox().seen {
-        mark_seen(&mut upstream, &plan.seen, keyword, cx).await;
+        mark_seen(upstream, &plan.seen, keyword, cx).await;
+    }
+    outcome
+}
+
+/// What is left to do upstream when the client has its answer to QUIT: to ask how full the mailbox is, if
+/// `ask_quota`, and to log out. A shutdown does not wait for the former.
+pub async fn leave(mut upstream: Upstream, ask_quota: bool, cx: &Context) -> Option<Quota> {
+    let mut quota = None;
+    if ask_quota && !cx.draining.is_cancelled() {
+        select! {
+            told = upstream.quota() => quota = told,
+            () = cx.draining.cancelled() => upstream.lose(),
+        }
     }
     upstream.logout().await;
-    outcome
+    quota
 }
 
 /// Hides one set and says how many of it are not hidden. A lost connection is made again once and the set

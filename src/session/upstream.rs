@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::context::{Context, Settings};
 use crate::imap::command::Login;
 use crate::imap::mailbox::{Listed, Mailbox};
-use crate::imap::{Client, Error};
+use crate::imap::{Client, Error, Quota, Unhidden};
 use crate::pop3::Credentials;
 
 /// Whose session this is, told to the upstream (ID, RFC 2971): to it, all customers share our address.
@@ -45,26 +45,45 @@ struct Connected {
 }
 
 impl Upstream {
-    /// Connects, logs in, selects INBOX and lists it, one after the other.
-    pub async fn open(
+    /// Connects, logs in and selects INBOX. Only then is the password known to be right: some servers say OK to
+    /// any LOGIN.
+    pub async fn enter(
         credentials: Credentials,
         origin: Origin,
         settings: Arc<Settings>,
         cx: Arc<Context>,
-    ) -> Result<(Self, Vec<Listed>), Error> {
-        let (mut connected, mut mailbox) = enter(&credentials, &origin, &settings, &cx).await?;
+    ) -> Result<Self, Error> {
+        let (connected, mailbox) = enter(&credentials, &origin, &settings, &cx).await?;
+        Ok(Self { client: Some(connected), mailbox, hopeless: false, credentials, origin, settings, cx })
+    }
+
+    /// Lists INBOX.
+    pub async fn list(&mut self) -> Result<Vec<Listed>, Error> {
+        let (cx, settings) = (Arc::clone(&self.cx), Arc::clone(&self.settings));
         let keyword = &settings.maildrop.hide_keyword;
-        let mut listing = timed(&cx, "LIST", connected.client.list(&mailbox, keyword)).await;
+        let mut mailbox = self.mailbox;
+        let client = self.client().await?;
+        let mut listing = timed(&cx, "LIST", client.list(&mailbox, keyword)).await;
         if matches!(listing, Err(Error::Incomplete)) {
             // Mail that comes or goes while the listing is under way makes it incomplete: once more.
-            mailbox = timed(&cx, "SELECT", connected.client.select(keyword)).await?;
-            listing = timed(&cx, "LIST", connected.client.list(&mailbox, keyword)).await;
+            mailbox = timed(&cx, "SELECT", client.select(keyword)).await?;
+            listing = timed(&cx, "LIST", client.list(&mailbox, keyword)).await;
         }
-        let listing = listing?;
-        Ok((
-            Self { client: Some(connected), mailbox, hopeless: false, credentials, origin, settings, cx },
-            listing,
-        ))
+        self.mailbox = mailbox;
+        listing
+    }
+
+    /// Takes the hiding keyword off messages from `since` (Unix seconds; `None`: all) on, in the mailbox and in the
+    /// listing.
+    pub async fn unhide(&mut self, listing: &mut [Listed], since: Option<i64>) -> Result<Unhidden, Error> {
+        let (cx, settings) = (Arc::clone(&self.cx), Arc::clone(&self.settings));
+        let client = self.client().await?;
+        timed(&cx, "UNHIDE", client.unhide(listing, since, &settings.maildrop.hide_keyword)).await
+    }
+
+    /// The user's password, as the upstream accepted it.
+    pub const fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     /// What SELECT said when the session began.
@@ -111,6 +130,18 @@ impl Upstream {
         self.client = None;
     }
 
+    /// How full the mailbox is, where the upstream tells. Nothing depends on it: it is given little time, and no
+    /// connection is made again for it.
+    pub async fn quota(&mut self) -> Option<Quota> {
+        let client = &mut self.client.as_mut()?.client;
+        let result = timed_within(QUOTA, &self.cx, "GETQUOTAROOT", client.quota()).await;
+        if let Err(error) = &result {
+            tracing::debug!(session = self.session(), %error, "the upstream does not tell how full the mailbox is");
+            self.lose();
+        }
+        result.ok().flatten()
+    }
+
     /// Logs out, without waiting for the answer.
     pub async fn logout(mut self) {
         if let Some(connected) = self.client.take() {
@@ -125,6 +156,9 @@ const ENTER: Duration = Duration::from_secs(25);
 /// Longest wait for the end of a command, or for the begin of a body, however busy the upstream makes itself
 /// look meanwhile.
 const COMMAND: Duration = Duration::from_mins(2);
+
+/// Longest wait for how full a mailbox is: some servers count every message first.
+const QUOTA: Duration = Duration::from_secs(10);
 
 async fn enter(
     credentials: &Credentials,
@@ -182,8 +216,17 @@ pub async fn timed<T>(
     step: &'static str,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
+    timed_within(COMMAND, cx, step, work).await
+}
+
+async fn timed_within<T>(
+    limit: Duration,
+    cx: &Context,
+    step: &'static str,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     let before = Instant::now();
-    let result = timeout(COMMAND, work).await.unwrap_or(Err(Error::Timeout));
+    let result = timeout(limit, work).await.unwrap_or(Err(Error::Timeout));
     cx.metrics.upstream.command_duration.with_label_values(&[step]).observe(before.elapsed().as_secs_f64());
     cx.metrics.upstream.commands.with_label_values(&[step, label(&result)]).inc();
     result

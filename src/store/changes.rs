@@ -78,7 +78,8 @@ pub(super) fn row(setting: Setting) -> Row {
 }
 
 pub(super) fn mode(word: Option<&str>) -> Result<Option<Mode>, StoreError> {
-    let parse = |word| Mode::parse(word).ok_or_else(|| StoreError::Foreign(format!("the mode {word:?}")));
+    let parse =
+        |word: &str| word.parse::<Mode>().map_err(|_| StoreError::Foreign(format!("the mode {word:?}")));
     word.map(parse).transpose()
 }
 

@@ -8,6 +8,7 @@ use super::{Store, StoreError};
 use crate::policy::Setting;
 use crate::uidl::Recipe;
 use crate::users::UserName;
+use crate::words::Language;
 
 /// What is known about a user. Somebody who was never here has the default.
 #[derive(Debug, Clone, Default)]
@@ -15,9 +16,11 @@ pub struct Facts {
     /// The mode that is set for the user alone.
     pub setting: Setting,
     /// The language that they are written to in.
-    pub language: Option<String>,
-    /// The campaign whose notice was deleted, and the one whose farewell was.
-    pub dismissed: (Option<String>, Option<String>),
+    pub language: Option<Language>,
+    /// The campaign whose notice was deleted last.
+    pub(super) notice_dismissed: Option<String>,
+    /// The campaign whose farewell was.
+    pub(super) farewell_dismissed: Option<String>,
     /// Hidden mail from this time on is to be shown again.
     pub unhide_since: Option<i64>,
     /// The last session that the store knows of.
@@ -112,8 +115,10 @@ impl Store {
                 planned_mode: row.planned_mode,
                 planned_from: row.planned_from,
             })?;
-            facts.language = row.language;
-            facts.dismissed = (row.notice_dismissed, row.farewell_dismissed);
+            // A language that is none is as good as no language.
+            facts.language = row.language.as_deref().and_then(Language::parse);
+            facts.notice_dismissed = row.notice_dismissed;
+            facts.farewell_dismissed = row.farewell_dismissed;
             facts.unhide_since = row.unhide_since;
             facts.last_seen = row.last_seen;
             facts.quota_at = row.quota_at;

@@ -12,8 +12,10 @@ pub mod generation;
 mod lease;
 mod lock;
 mod migrate;
+pub mod notices;
 pub mod notify;
 mod pins;
+mod unhide;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,6 +31,7 @@ pub use domains::Domains;
 pub use facts::Facts;
 pub use generation::Concerns;
 use generation::Generation;
+pub use notices::{Begun, Source};
 pub use notify::{Message, Messages};
 pub use pins::Pin;
 
@@ -47,6 +50,7 @@ const MIGRATION_LEASE: i64 = 600;
 pub struct Store {
     database: Database,
     facts: Cache<UserName, Arc<Facts>>,
+    campaigns: Cache<notices::Key, Arc<Begun>>,
     domains: Domains,
     generation: Generation,
     /// Who we are, for leases.
@@ -145,7 +149,14 @@ impl Store {
         generation.raise(generation::read(&database).await?);
         let domains = Domains::default();
         domains.replace(domains::read(&database).await?);
-        Ok(Self { database, facts: Cache::new(CACHED), domains, generation, holder })
+        Ok(Self {
+            database,
+            facts: Cache::new(CACHED),
+            campaigns: Cache::new(notices::CACHED),
+            domains,
+            generation,
+            holder,
+        })
     }
 
     /// The modes of domains and of everyone, as far as they are set here.

@@ -2,15 +2,20 @@
 //! with our values in it; what servers may send, all three must understand alike.
 
 use imap_codec::decode::Decoder;
+use imap_codec::imap_types::IntoStatic;
 use imap_codec::imap_types::command::CommandBody;
 use imap_codec::imap_types::core::{AString, IString};
-use imap_codec::imap_types::fetch::MessageDataItem;
+use imap_codec::imap_types::extensions::quota::Resource;
+use imap_codec::imap_types::fetch::{MacroOrMessageDataItemNames, MessageDataItem, MessageDataItemName};
 use imap_codec::imap_types::flag::{Flag, FlagFetch};
+use imap_codec::imap_types::mailbox::Mailbox;
 use imap_codec::imap_types::response::{Data, Response as TheirResponse};
 use imap_codec::{CommandCodec, ResponseCodec};
+use lastpop::imap::Quota;
 use lastpop::imap::command::{Command, Login};
 use lastpop::imap::fetch::Fetch;
 use lastpop::imap::response::{Response, parse};
+use lastpop::imap::set::UidSet;
 use proptest::prelude::*;
 
 /// Anything that may stand in a user name or a password.
@@ -105,6 +110,103 @@ fn proto(line: &str) -> Option<Row> {
         }
     }
     Some(row)
+}
+
+#[test]
+fn what_else_is_asked_is_one_command() {
+    let commands = [Command::QuotaRoot, Command::FetchDates(&UidSet::one(&7))];
+    let bodies = commands.map(|command| {
+        let bytes = command.encode("a1").bytes;
+        let (rest, command) = CommandCodec::default().decode(&bytes).expect("a command");
+        assert!(rest.is_empty());
+        command.body.into_static()
+    });
+    let [CommandBody::GetQuotaRoot { mailbox }, CommandBody::Fetch { macro_or_item_names, uid: true, .. }] =
+        bodies
+    else {
+        panic!("{bodies:?}")
+    };
+    assert_eq!(mailbox, Mailbox::Inbox);
+    assert_eq!(
+        macro_or_item_names,
+        MacroOrMessageDataItemNames::MessageDataItemNames(vec![
+            MessageDataItemName::Uid,
+            MessageDataItemName::InternalDate
+        ])
+    );
+}
+
+/// What a QUOTA response says: the pairs of STORAGE.
+type Storage = Vec<(u64, u64)>;
+
+fn codec_quota(line: &str) -> Option<Storage> {
+    let (_, response) = ResponseCodec::default().decode(line.as_bytes()).ok()?;
+    let TheirResponse::Data(Data::Quota { quotas, .. }) = response else { return None };
+    let storage = quotas.into_iter().filter(|quota| quota.resource == Resource::Storage);
+    Some(storage.map(|quota| (quota.usage, quota.limit)).collect())
+}
+
+fn proto_quota(line: &str) -> Option<Storage> {
+    let (_, response) = imap_proto::Response::parse(line.as_bytes()).ok()?;
+    let imap_proto::Response::Quota(quota) = response else { return None };
+    // The type of the name is not public.
+    let storage = quota.resources.iter().filter(|quota| format!("{:?}", quota.name) == "Storage");
+    Some(storage.map(|quota| (quota.usage, quota.limit)).collect())
+}
+
+/// The one that is full first.
+fn tightest(storage: &Storage) -> Option<Quota> {
+    let octets = |units: u64| units.saturating_mul(1024);
+    let limits = storage.iter().filter(|(_, limit)| *limit > 0);
+    let quotas = limits.map(|(used, limit)| Quota { used: octets(*used), limit: octets(*limit) });
+    quotas.reduce(Quota::tighter)
+}
+
+proptest! {
+    #[test]
+    fn quota_is_read_as_others_read_it(
+        root in prop::sample::select(vec![
+            "\"\"", "\"User quota\"", "\"a \\\"(b\\\\\"", "user.anna", "#user/anna", "{0}\r\n", "{6}\r\na) (\"b", "INBOX",
+        ]),
+        resources in prop::collection::vec((
+            prop::sample::select(vec!["STORAGE", "MESSAGE", "MAILBOX", "X-FOO", "storage"]),
+            prop_oneof![0_u64..5, any::<u32>().prop_map(u64::from), any::<u64>()],
+            prop_oneof![0_u64..5, any::<u32>().prop_map(u64::from), any::<u64>()],
+        ), 0..4),
+    ) {
+        let resources: Vec<String> =
+            resources.iter().map(|(name, used, limit)| format!("{name} {used} {limit}")).collect();
+        let line = format!("* QUOTA {root} ({})\r\n", resources.join(" "));
+        let ours = match parse(line.trim_end().as_bytes()) {
+            Ok(Response::Quota(quota)) => Some(quota),
+            Ok(Response::Other) => None,
+            other => return Err(TestCaseError::fail(format!("{line:?} is {other:?}"))),
+        };
+        // imap-codec takes no empty list.
+        let theirs = proto_quota(&line).or_else(|| codec_quota(&line));
+        prop_assert!(theirs.is_some(), "nobody else reads {line:?}");
+        for theirs in [codec_quota(&line), proto_quota(&line)].into_iter().flatten() {
+            prop_assert_eq!(ours, tightest(&theirs), "{}", line);
+        }
+    }
+
+    #[test]
+    fn a_date_is_read_as_others_read_it(seconds in -62_000_000_000_i64..250_000_000_000, east in -839_i32..840) {
+        let zone = jiff::tz::Offset::from_seconds(east * 60).expect("an offset").to_time_zone();
+        let moment = jiff::Timestamp::from_second(seconds).expect("a moment").to_zoned(zone);
+        let line = format!("* 1 FETCH (UID 7 INTERNALDATE \"{}\")\r\n", moment.strftime("%e-%b-%Y %H:%M:%S %z"));
+        let Ok(Response::Fetch(ours)) = parse(line.trim_end().as_bytes()) else {
+            return Err(TestCaseError::fail(line));
+        };
+        prop_assert_eq!(ours.date, Some(seconds));
+        let (_, theirs) = ResponseCodec::default().decode(line.as_bytes()).expect("a FETCH");
+        let TheirResponse::Data(Data::Fetch { items, .. }) = theirs else { panic!("{theirs:?}") };
+        let theirs = items.into_iter().find_map(|item| match item {
+            MessageDataItem::InternalDate(date) => Some(date.as_ref().timestamp()),
+            _ => None,
+        });
+        prop_assert_eq!(theirs, Some(seconds));
+    }
 }
 
 /// Lines of real servers. Where another implementation accepts one, ours must too; where it does not, the

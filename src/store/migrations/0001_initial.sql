@@ -176,7 +176,7 @@ CREATE TABLE summaries (
     body TEXT   NOT NULL                 -- JSON
 );
 
--- The templates of a campaign as they were when it began: its notices must not change.
+-- What a campaign's notices are made of, as it was when it began: they must not change.
 CREATE TABLE notices (
     campaign   TEXT   NOT NULL,
     kind       TEXT   NOT NULL,
@@ -184,5 +184,7 @@ CREATE TABLE notices (
     language   TEXT   NOT NULL,
     started_at BIGINT NOT NULL,
     template   TEXT   NOT NULL,
+    url        TEXT   NOT NULL,
+    sender     TEXT   NOT NULL, -- empty: the user's domain
     PRIMARY KEY (campaign, kind, domain, language)
 );

@@ -110,7 +110,16 @@ impl Imap {
 
     /// New mail arrives.
     pub(crate) fn append(&mut self, message: &[u8]) {
-        let tag = self.send(&format!("APPEND INBOX {{{}}}", message.len()));
+        self.append_as("", message);
+    }
+
+    /// Mail that came on `date`, such as `17-Jul-1996 02:44:25 -0700`.
+    pub(crate) fn append_dated(&mut self, date: &str, message: &[u8]) {
+        self.append_as(&format!("\"{date}\" "), message);
+    }
+
+    fn append_as(&mut self, date: &str, message: &[u8]) {
+        let tag = self.send(&format!("APPEND INBOX {date}{{{}}}", message.len()));
         self.continuation();
         self.write(message);
         self.write(b"\r\n");

@@ -1,0 +1,114 @@
+//! Notices: what a campaign began with, and who has deleted the notice.
+
+use std::sync::Arc;
+
+use super::database::on;
+use super::{Facts, Store, StoreError};
+use crate::notice::{Kind, MailDomain, Template};
+use crate::users::UserName;
+use crate::words::Language;
+
+/// Templates of campaigns that are kept in memory, a few kilobytes each.
+pub(super) const CACHED: usize = 1_000;
+
+/// Which template of which campaign: campaign, kind, domain, language.
+pub(super) type Key = (String, Kind, String, String);
+
+/// A campaign, for those who get one template of it.
+#[derive(Debug)]
+pub struct Begun {
+    /// When it began, in Unix seconds: the date of its notices.
+    pub at: i64,
+    /// The template as it was then.
+    pub template: Template,
+    /// The page that it names.
+    pub url: String,
+    /// The domain that it comes from, if not from the user's.
+    pub sender: Option<MailDomain>,
+}
+
+/// What a notice would be made of now.
+#[derive(Debug)]
+pub struct Source<'a> {
+    /// The campaign.
+    pub campaign: &'a str,
+    /// Which notice.
+    pub kind: Kind,
+    /// The domain that it is for; empty: all that have nothing of their own.
+    pub domain: &'a str,
+    /// Its language.
+    pub language: &'a Language,
+    /// The template.
+    pub template: &'a Template,
+    /// The page that it names, or nothing.
+    pub url: &'a str,
+    /// The domain that it comes from, if not from the user's.
+    pub sender: Option<&'a MailDomain>,
+}
+
+impl Facts {
+    /// The campaign whose notice of this kind the user has deleted last.
+    pub fn dismissed(&self, kind: Kind) -> Option<&str> {
+        match kind {
+            Kind::Notice => self.notice_dismissed.as_deref(),
+            Kind::Farewell => self.farewell_dismissed.as_deref(),
+        }
+    }
+
+    pub(super) fn dismiss(&mut self, kind: Kind, campaign: &str) {
+        let dismissed = match kind {
+            Kind::Notice => &mut self.notice_dismissed,
+            Kind::Farewell => &mut self.farewell_dismissed,
+        };
+        *dismissed = Some(campaign.to_owned());
+    }
+}
+
+impl Store {
+    /// What this campaign began with for whoever would get `now_is` now; if it has not begun, it does, at `now`. So a
+    /// notice keeps its octets, whatever is edited while clients remember its size.
+    pub async fn campaign(&self, now_is: &Source<'_>, now: i64) -> Result<Arc<Begun>, StoreError> {
+        let Source { campaign, kind, domain, language, .. } = *now_is;
+        let key: Key = (campaign.to_owned(), kind, domain.to_owned(), language.as_str().to_owned());
+        if let Some(begun) = self.campaigns.get(&key) {
+            return Ok(begun);
+        }
+        let insert = "INSERT INTO notices (campaign, kind, domain, language, started_at, template, url, sender)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (campaign, kind, domain, language) DO NOTHING";
+        let select = "SELECT started_at, template, url, sender FROM notices
+            WHERE campaign = $1 AND kind = $2 AND domain = $3 AND language = $4";
+        on!(&self.database, pool => sqlx::query(insert)
+            .bind(campaign).bind(kind.as_str()).bind(domain).bind(language.as_str())
+            .bind(now).bind(now_is.template.source()).bind(now_is.url)
+            .bind(now_is.sender.map_or("", MailDomain::as_str))
+            .execute(pool).await.map(drop))?;
+        let (at, source, url, sender): (i64, String, String, String) = on!(&self.database, pool => sqlx::query_as(select)
+                .bind(campaign).bind(kind.as_str()).bind(domain).bind(language.as_str())
+                .fetch_one(pool).await)?;
+        let template = Template::parse(source.as_bytes())
+            .map_err(|_| StoreError::Foreign("a template of a notice that is none".to_owned()))?;
+        let begun = Arc::new(Begun { at, template, url, sender: MailDomain::parse(&sender) });
+        self.campaigns.insert(key, Arc::clone(&begun));
+        Ok(begun)
+    }
+
+    /// The user has deleted the notice: it is not shown again within this campaign.
+    pub async fn dismiss(&self, user: &UserName, kind: Kind, campaign: &str) -> Result<(), StoreError> {
+        self.database.present()?;
+        let upsert = match kind {
+            Kind::Notice => {
+                "INSERT INTO users (username, domain, notice_dismissed) VALUES ($1, $2, $3)
+                ON CONFLICT (username) DO UPDATE SET notice_dismissed = excluded.notice_dismissed"
+            }
+            Kind::Farewell => {
+                "INSERT INTO users (username, domain, farewell_dismissed) VALUES ($1, $2, $3)
+                ON CONFLICT (username) DO UPDATE SET farewell_dismissed = excluded.farewell_dismissed"
+            }
+        };
+        on!(&self.database, pool => sqlx::query(upsert)
+            .bind(user.as_str()).bind(user.domain()).bind(campaign).execute(pool).await.map(drop))?;
+        // Other proxies know it when they read the user again.
+        self.amend(user, |facts| facts.dismiss(kind, campaign));
+        Ok(())
+    }
+}

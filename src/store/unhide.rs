@@ -1,0 +1,71 @@
+//! Bringing hidden mail back: asked for by the support desk, done at the customer's next login, because only that
+//! brings a password.
+
+use super::changes::id;
+use super::database::{on, transaction};
+use super::generation::{Concerns, RAISE};
+use super::{Store, StoreError};
+use crate::users::UserName;
+
+const AUDIT: &str = "INSERT INTO audit (id, at, actor, action, kind, subject, detail, reason, batch)
+    VALUES ($1, $2, $3, $4, 'user', $5, $6, $7, $1)";
+
+impl Store {
+    /// Remembers that mail of `since` (Unix seconds; 0: all of it) and later is to be shown again at the user's
+    /// next login. Gives the id in the audit trail.
+    pub async fn ask_to_unhide(
+        &self,
+        user: &UserName,
+        since: i64,
+        actor: &str,
+        reason: &str,
+        now: i64,
+    ) -> Result<String, StoreError> {
+        self.database.present()?;
+        let upsert = "INSERT INTO users (username, domain, unhide_since) VALUES ($1, $2, $3)
+            ON CONFLICT (username) DO UPDATE SET unhide_since = excluded.unhide_since";
+        let asked: Result<(i64, String), StoreError> = transaction!(&self.database, tx => {
+            let generation: i64 = sqlx::query_scalar(RAISE).fetch_one(&mut *tx).await?;
+            let id = id(generation);
+            sqlx::query(upsert).bind(user.as_str()).bind(user.domain()).bind(since).execute(&mut *tx).await?;
+            sqlx::query(AUDIT)
+                .bind(&id)
+                .bind(now)
+                .bind(actor)
+                .bind("unhide")
+                .bind(user.as_str())
+                .bind(format!("since {since}"))
+                .bind(reason)
+                .execute(&mut *tx)
+                .await?;
+            Ok((generation, id))
+        });
+        let (generation, id) = asked?;
+        let concerns = Concerns::User(user.clone());
+        self.changed(generation, &concerns).await?;
+        self.tell(generation, &concerns).await;
+        Ok(id)
+    }
+
+    /// It was done: so many messages are shown again. A request that came meanwhile stays.
+    pub async fn unhidden(
+        &self,
+        user: &UserName,
+        since: i64,
+        shown: usize,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        let update = "UPDATE users SET unhide_since = NULL WHERE username = $1 AND unhide_since = $2";
+        let done = on!(&self.database, pool => sqlx::query(update)
+            .bind(user.as_str()).bind(since).execute(pool).await.map(|done| done.rows_affected()))?;
+        self.amend(user, |facts| facts.unhide_since = facts.unhide_since.filter(|asked| *asked != since));
+        if done > 0 {
+            let generation = self.raise_generation().await?;
+            on!(&self.database, pool => sqlx::query(AUDIT)
+                .bind(id(generation)).bind(now).bind("lastpop").bind("unhidden").bind(user.as_str())
+                .bind(format!("{shown} messages")).bind("done at the login that was waited for")
+                .execute(pool).await.map(drop))?;
+        }
+        Ok(())
+    }
+}
