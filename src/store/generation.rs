@@ -2,7 +2,7 @@
 //!
 //! Every change of policy raises one number in the database, in the same transaction. A fact in memory carries the
 //! number that was known when it was read, and is read again once a change that may concern it has a higher one. The
-//! users are spread over [`SHARDS`] groups, so that a flip of one user makes few others be read again, while a flip
+//! users are spread over 256 groups, so that a flip of one user makes few others be read again, while a flip
 //! of a million is still one number. A fact that cannot be read again, because the database is away, holds on.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};

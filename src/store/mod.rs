@@ -1,6 +1,6 @@
 //! The state store: facts that must outlive the process, in a database.
 //!
-//! [`facts`] answers a login (one query, or none), [`pins`] keeps unique-ids as they are, [`changes`] sets modes
+//! [`facts`] answers a login (one query, or none), `pins` keeps unique-ids as they are, [`changes`] sets modes
 //! and remembers who did, [`domains`] holds the few rules that are always in memory, and [`generation`] tells what
 //! is in memory from what is true. The other files are what administrators and the usage ledger need.
 
