@@ -26,15 +26,15 @@
 //! 2 peers      net/*, imap/{reader,client,login,mailbox,unhide}, async; each wraps one outside thing
 //!              metrics/*, slots, store/*, templates
 //! 1 decisions  pop3/{maildrop,authorization,transaction},        sync; no clock, no log
-//!              policy/*, notice/*, uidl, users, config/*, random
+//!              policy/*, notice/*, uidl, users, config/*, api/*, random
 //! 0 words      pop3/{line,command,sasl,reply,capa,dot},          bytes <-> values
 //!              imap/{command,set,frame,response,fetch,date,quota,
 //!              capability,error}, notice/{words,encode}, words
 //! ```
 //!
 //! Imports go down, sideways only inside one folder, on the top floor, from `imap` to `net`, and
-//! from `config` to what it configures on its own floor (`uidl`, `users`, `policy`, `notice`). `pop3` does not
-//! know that IMAP exists, `imap` does not know that POP3 exists; only `session` says both words, and `metrics`
+//! from `config` to what it configures on its own floor (`uidl`, `users`, `policy`, `notice`), from
+//! `api` to `policy`. `pop3` does not know that IMAP exists, `imap` does not know that POP3 exists; only `session` says both words, and `metrics`
 //! and `config` name what they need of either. Floors 0 and 1 know no runtime, no log and no clock. Only floors
 //! 3 and 4 log and count. A test holds the code to this.
 //!
@@ -51,6 +51,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod admin;
+pub mod api;
 pub mod check;
 pub mod cli;
 pub mod config;

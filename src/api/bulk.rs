@@ -1,0 +1,225 @@
+//! Many users at once: import and export, as CSV or as NDJSON (one JSON object a line).
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::de::{Deserializer, Error, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::{Reason, UserFilter};
+use crate::policy::Mode;
+
+/// The form of a stream of users.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BulkFormat {
+    /// Comma-separated values with a header line (RFC 4180).
+    #[default]
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+impl BulkFormat {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Csv, Self::Ndjson];
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Ndjson => "ndjson",
+        }
+    }
+
+    /// The media type.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Csv => "text/csv; charset=utf-8",
+            Self::Ndjson => "application/x-ndjson",
+        }
+    }
+}
+
+/// What the columns of an import mean. Columns may come in any order; `user` and `mode` are required.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportRow {
+    /// The name of the user, in any spelling.
+    pub user: String,
+    /// A mode, or `inherit` for none of its own (in NDJSON also `null`).
+    #[serde(serialize_with = "mode_or_inherit", deserialize_with = "to_mode_or_inherit")]
+    pub mode: Option<Mode>,
+    /// From when on; empty: at once.
+    #[serde(default)]
+    pub from: Option<Timestamp>,
+    /// The language of notices and refusals; empty: as it was.
+    #[serde(default)]
+    pub language: Option<String>,
+}
+
+/// The word for no mode of its own.
+const INHERIT: &str = "inherit";
+
+#[allow(clippy::trivially_copy_pass_by_ref, clippy::ref_option, reason = "the signature is serde's")]
+fn mode_or_inherit<S: Serializer>(mode: &Option<Mode>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(mode.map_or(INHERIT, Mode::as_str))
+}
+
+fn to_mode_or_inherit<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Mode>, D::Error> {
+    struct Words;
+    impl Visitor<'_> for Words {
+        type Value = Option<Mode>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a mode (pop3, notice, brownout, imap-only) or inherit")
+        }
+
+        fn visit_str<E: Error>(self, word: &str) -> Result<Self::Value, E> {
+            if word == INHERIT {
+                return Ok(None);
+            }
+            word.parse().map(Some).map_err(|_| E::invalid_value(serde::de::Unexpected::Str(word), &self))
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+    }
+    from.deserialize_any(Words)
+}
+
+/// How to take an import.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ImportQuery {
+    /// The form of the body.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    pub format: BulkFormat,
+    /// Why.
+    #[param(inline)]
+    pub reason: Reason,
+    /// Only say what would change.
+    #[serde(default)]
+    #[param(required = false)]
+    pub dry_run: bool,
+    /// Yes, customers may download their mail again (see `SetMode`).
+    #[serde(default)]
+    #[param(required = false)]
+    pub confirm_redownload: bool,
+}
+
+/// How to take the members of a wave: CSV with a column `user`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct MembersQuery {
+    /// Why.
+    #[param(inline)]
+    pub reason: Reason,
+    /// Only say what would change.
+    #[serde(default)]
+    #[param(required = false)]
+    pub dry_run: bool,
+}
+
+/// Which users to export, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ExportQuery {
+    /// The form of the answer.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    pub format: BulkFormat,
+    /// Only users whose name contains this.
+    pub search: Option<String>,
+    /// Only users of this domain; empty: only those without one.
+    pub domain: Option<String>,
+    /// Only users for whom this mode is in force.
+    #[param(inline)]
+    pub mode: Option<Mode>,
+    /// Only users whose last login over POP3 was before this, or who never logged in.
+    pub seen_before: Option<Timestamp>,
+    /// Only users whose last login over POP3 was at this time or later.
+    pub seen_after: Option<Timestamp>,
+    /// Only users with this client family.
+    pub family: Option<String>,
+}
+
+impl ExportQuery {
+    /// Which users.
+    pub fn filter(self) -> UserFilter {
+        let Self { format: _, search, domain, mode, seen_before, seen_after, family } = self;
+        UserFilter { search, domain, mode, seen_before, seen_after, family }
+    }
+}
+
+/// What became of an import (or of the members of a wave), or what would have.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ImportReport {
+    /// True: nothing was changed, it was only asked.
+    pub dry_run: bool,
+    /// Lines with a user that were read, the bad ones included.
+    pub rows: u64,
+    /// Users whose setting changed (or who became members).
+    pub changed: u64,
+    /// Users for whom nothing changed, lines that repeat a user included.
+    pub unchanged: u64,
+    /// Lines that could not be used.
+    pub bad_lines: u64,
+    /// The first hundred of these.
+    #[schema(max_items = 100)]
+    pub bad: Vec<BadLine>,
+    /// What the audit trail has as `batch` for all that changed; `null`: nothing did.
+    pub batch: Option<String>,
+}
+
+impl ImportReport {
+    /// How many bad lines are told one by one.
+    pub const BAD_MOST: usize = 100;
+}
+
+/// A line of an import that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct BadLine {
+    /// Its number, from 1, the header line counted.
+    pub line: u64,
+    /// What is wrong with it, in a sentence.
+    pub problem: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(text: &str) -> Vec<Result<ImportRow, String>> {
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        reader.deserialize().map(|row| row.map_err(|error| error.to_string())).collect()
+    }
+
+    #[test]
+    fn a_mode_of_an_import_is_a_word_and_never_left_out() {
+        let all = rows("mode,user\nimap-only,a@x\ninherit,b@x\n,c@x\nPOP3,d@x\n");
+        let modes: Vec<_> = all.iter().map(|row| row.as_ref().map(|row| row.mode).ok()).collect();
+        assert_eq!(modes, [Some(Some(Mode::ImapOnly)), Some(None), None, None]);
+        let error = all[3].as_ref().expect_err("no mode");
+        assert!(error.contains("a mode (pop3, notice, brownout, imap-only) or inherit"), "{error}");
+        assert!(rows("user\na@x\n")[0].is_err(), "no column mode");
+
+        let line: ImportRow = serde_json::from_str(r#"{"user":"a@x","mode":null}"#).expect("a row");
+        assert_eq!((line.mode, line.from), (None, None));
+        assert!(serde_json::from_str::<ImportRow>(r#"{"user":"a@x"}"#).is_err(), "no mode");
+    }
+
+    #[test]
+    fn columns_that_may_be_empty() {
+        let all = rows("user,mode,from,language\na@x,notice,,\nb@x,notice,2026-12-01T00:00:00Z,lv\n");
+        let first = all[0].as_ref().expect("a row");
+        assert_eq!((first.from, first.language.as_deref()), (None, None));
+        let second = all[1].as_ref().expect("a row");
+        assert_eq!(second.from, "2026-12-01T00:00:00Z".parse().ok());
+        assert_eq!(second.language.as_deref(), Some("lv"));
+    }
+}

@@ -1,0 +1,49 @@
+//! What the admin API says and understands: the body of every request and answer, and the bounds of each.
+//!
+//! The server (`admin`) and the commands (`cli`) share these types, and the `OpenAPI` document is made from
+//! them, with their comments. Times are RFC 3339 in UTC, octets are octets, modes are words, and
+//! a mode that is `null` means "inherits". Requests refuse fields that they do not know.
+
+mod audit;
+mod bulk;
+mod change;
+mod domain;
+mod problem;
+mod query;
+mod reason;
+mod session;
+mod steps;
+mod summary;
+mod target;
+mod user;
+mod wave;
+
+pub use audit::{AuditEntry, AuditList, AuditQuery};
+pub use bulk::{BadLine, BulkFormat, ExportQuery, ImportQuery, ImportReport, ImportRow, MembersQuery};
+pub use change::{Change, Order, SetMode, Unhidden, Unhide};
+pub use domain::{DomainList, DomainQuery, DomainRow};
+pub use problem::{PROBLEM_TYPE, Problem};
+pub use query::{BadPageLimit, PAGE_DEFAULT, PAGE_MOST, PageLimit};
+pub use reason::{BadReason, REASON_LONGEST, Reason};
+pub use session::{Draining, Kick, Kicked, Session, SessionList, SessionQuery, Whom};
+pub use steps::{BadSteps, STEPS_MOST, Step, StepProgress, Steps};
+pub use summary::{
+    ActiveUsers, DAYS_MOST, Daily, DailyList, DailyQuery, DomainCount, ModeCount, NamedCount, Summary,
+};
+pub use target::{BadDays, BadPercent, Days, Percent, Target, WaveUsers};
+pub use user::{
+    Effective, Planned, Quota, Rule, Setting, Usage, User, UserDetail, UserFilter, UserList, UserQuery,
+};
+pub use wave::{BadWaveName, CreateWave, Wave, WaveList, WaveName, WavePreview, WaveState};
+
+/// Where all routes begin.
+pub const PREFIX: &str = "/api/v1";
+
+/// Octets that the body of a request may have, unless it is a stream.
+pub const BODY_LONGEST: usize = 64 * 1024;
+
+/// Octets that a streamed import may have: a line of 256 octets for each of a million users.
+pub const IMPORT_LONGEST: u64 = 256 * 1024 * 1024;
+
+/// The name of everyone among the domains.
+pub const EVERYONE: &str = "*";
