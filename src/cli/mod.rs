@@ -1,4 +1,26 @@
-//! The command line.
+//! The command line: the proxy itself, and the commands that speak to one that is running.
+
+mod audit;
+mod bearer;
+mod bulk;
+mod change;
+mod client;
+mod domain;
+mod failure;
+mod new_wave;
+mod options;
+mod output;
+mod pages;
+mod place;
+mod rows;
+mod session;
+mod stream;
+mod summary;
+mod text;
+mod url;
+mod user;
+mod wave;
+mod when;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,10 +29,14 @@ use clap::{Parser, Subcommand};
 
 use crate::check;
 use crate::serve::{self, StartError};
+use failure::{Failure, exit};
 
 /// A transparent POP3-to-IMAP migration proxy: the last POP3 server an ISP runs.
 #[derive(Debug, Parser)]
 #[command(name = "lastpop", version, about)]
+#[command(
+    after_help = "Exit codes: 0 fine, 2 usage, 78 bad configuration, 69 cannot be reached, 1 anything else."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -21,22 +47,50 @@ enum Command {
     /// Serve POP3 until SIGTERM (which drains); SIGHUP reloads the configuration and the certificates.
     Serve {
         /// The configuration file.
-        #[arg(long, env = "LASTPOP_CONFIG", default_value = "/etc/lastpop/lastpop.toml")]
+        #[arg(long, env = "LASTPOP_CONFIG", default_value = place::CONFIGURATION)]
         config: PathBuf,
     },
     /// Validate the configuration, connect to the upstream, and say what it can and cannot do.
     Check {
         /// The configuration file.
-        #[arg(long, env = "LASTPOP_CONFIG", default_value = "/etc/lastpop/lastpop.toml")]
+        #[arg(long, env = "LASTPOP_CONFIG", default_value = place::CONFIGURATION)]
         config: PathBuf,
     },
+    #[command(flatten)]
+    Other(Box<Other>),
 }
 
-/// Exit codes: 0 fine, 2 usage (clap's), 78 bad configuration, 69 upstream unreachable, 1 anything else.
-mod exit {
-    pub(super) const FAILURE: u8 = 1;
-    pub(super) const UNAVAILABLE: u8 = 69;
-    pub(super) const CONFIG: u8 = 78;
+/// Commands that speak to a proxy that is running, or need none.
+#[derive(Debug, Subcommand)]
+enum Other {
+    /// See who uses POP3, and change what POP3 does for them.
+    User(user::User),
+    /// See and change what POP3 does for whole domains, and for everyone.
+    Domain(domain::Domain),
+    /// Plan mode changes for many users, in dated steps.
+    Wave(wave::Wave),
+    /// List the sessions that are under way.
+    Who(session::Who),
+    /// End sessions that are under way.
+    Kick(session::KickThem),
+    /// Let a proxy take no new connections, and end when its sessions have, as SIGTERM does.
+    Drain(session::Drain),
+    /// Show who changed what, when and why, newest first.
+    Audit(audit::Audit),
+    /// Show how far the migration is.
+    Summary(summary::Burndown),
+    /// Print completions for a shell.
+    #[command(after_help = "Example:\n  lastpop completions bash > /etc/bash_completion.d/lastpop")]
+    Completions {
+        /// The shell.
+        shell: pages::Shell,
+    },
+    /// Write a manual page for each command into a folder.
+    #[command(after_help = "Example:\n  lastpop man /usr/local/share/man/man1")]
+    Man {
+        /// The folder; it is made if it is not there.
+        folder: PathBuf,
+    },
 }
 
 /// Runs the command that the arguments name.
@@ -46,19 +100,53 @@ pub fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(exit::FAILURE, &format!("cannot start: {error}")),
     };
-    runtime.block_on(async {
-        match arguments.command {
-            Command::Serve { config } => match serve::serve(&config).await {
+    match arguments.command {
+        Command::Serve { config } => served(runtime.block_on(serve::serve(&config))),
+        Command::Check { config } => checked(runtime.block_on(check::check(&config))),
+        Command::Other(command) => {
+            let done = runtime.block_on(command.run());
+            // Nobody waits for what is still being read from standard input.
+            runtime.shutdown_background();
+            match done {
                 Ok(()) => ExitCode::SUCCESS,
-                Err(error) => fail(code(&error), &error.to_string()),
-            },
-            Command::Check { config } => match check::check(&config).await {
-                Ok(check::Verdict::Usable) => ExitCode::SUCCESS,
-                Ok(check::Verdict::Unreachable) => ExitCode::from(exit::UNAVAILABLE),
-                Err(error) => fail(code(&error), &error.to_string()),
-            },
+                Err(failure) if failure.is_reader_gone() => ExitCode::SUCCESS,
+                Err(failure) => fail(failure.code(), &failure.to_string()),
+            }
         }
-    })
+    }
+}
+
+impl Other {
+    /// Does what was asked.
+    async fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::User(command) => command.run().await,
+            Self::Domain(command) => command.run().await,
+            Self::Wave(command) => command.run().await,
+            Self::Who(command) => command.run().await,
+            Self::Kick(command) => command.run().await,
+            Self::Drain(command) => command.run().await,
+            Self::Audit(command) => command.run().await,
+            Self::Summary(command) => command.run().await,
+            Self::Completions { shell } => pages::completions::<Arguments>(shell),
+            Self::Man { folder } => pages::man::<Arguments>(&folder),
+        }
+    }
+}
+
+fn served(ended: Result<(), StartError>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(code(&error), &error.to_string()),
+    }
+}
+
+fn checked(verdict: Result<check::Verdict, StartError>) -> ExitCode {
+    match verdict {
+        Ok(check::Verdict::Usable) => ExitCode::SUCCESS,
+        Ok(check::Verdict::Unreachable) => ExitCode::from(exit::UNAVAILABLE),
+        Err(error) => fail(code(&error), &error.to_string()),
+    }
 }
 
 const fn code(error: &StartError) -> u8 {
@@ -74,4 +162,66 @@ const fn code(error: &StartError) -> u8 {
 fn fail(code: u8, message: &str) -> ExitCode {
     eprintln!("lastpop: {message}");
     ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn every_command(command: &clap::Command, seen: &mut Vec<clap::Command>) {
+        seen.push(command.clone());
+        command.get_subcommands().for_each(|below| every_command(below, seen));
+    }
+
+    #[test]
+    fn every_command_and_every_argument_is_explained() {
+        let mut program = Arguments::command();
+        program.build();
+        let mut all = Vec::new();
+        every_command(&program, &mut all);
+        assert!(all.len() > 30, "{}", all.len());
+        for command in all.iter().filter(|command| command.get_name() != "help") {
+            let name = command.get_bin_name().unwrap_or(command.get_name());
+            assert!(command.get_about().is_some(), "{name}");
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{name} {}", argument.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn examples_can_be_typed() {
+        let mut program = Arguments::command();
+        program.build();
+        let mut all = Vec::new();
+        every_command(&program, &mut all);
+        let mut tried = 0;
+        for command in all {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in help.replace("\\\n", " ").lines() {
+                let Some(typed) = line.trim().strip_prefix("lastpop ") else { continue };
+                let words =
+                    words(typed.split(" | ").next().unwrap_or(typed).split(" > ").next().unwrap_or(typed));
+                let parsed = Arguments::try_parse_from([vec!["lastpop".to_owned()], words].concat());
+                assert!(parsed.is_ok(), "{line}: {}", parsed.expect_err("a mistake"));
+                tried += 1;
+            }
+        }
+        assert!(tried > 30, "{tried}");
+    }
+
+    /// As a shell would take them: blanks separate, and '…' keeps together.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = vec![];
+        for (at, part) in line.split('\'').enumerate() {
+            if at % 2 == 1 {
+                words.push(part.to_owned());
+            } else {
+                words.extend(part.split_whitespace().map(str::to_owned));
+            }
+        }
+        words
+    }
 }

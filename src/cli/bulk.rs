@@ -1,0 +1,142 @@
+//! Import and export of users, and of the members of a wave: whole files, streamed.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use hyper::Method;
+
+use super::change::unchanged;
+use super::client::Call;
+use super::failure::Failure;
+use super::options::{Confirm, Options, Why, stdout};
+use super::output::{self, Format, note};
+use super::text::{grouped, visible};
+use super::user::Filter;
+use super::{stream, url};
+use crate::api::{BulkFormat, ExportQuery, ImportQuery, ImportReport, MembersQuery, UserFilter};
+
+/// What is imported, and why.
+#[derive(Debug, clap::Args)]
+pub(super) struct Import {
+    /// The file; - for standard input.
+    file: PathBuf,
+    /// The file is NDJSON, one JSON object a line. Without it that is so if the name ends in .ndjson or .jsonl.
+    #[arg(long)]
+    ndjson: bool,
+    #[command(flatten)]
+    why: Why,
+    #[command(flatten)]
+    confirm: Confirm,
+}
+
+impl Import {
+    /// Sends the file, and prints what came of it.
+    pub(super) async fn run(&self, options: &Options) -> Result<(), Failure> {
+        let Self { file, ndjson, why, confirm } = self;
+        let format = if *ndjson || is_ndjson(file) { BulkFormat::Ndjson } else { BulkFormat::Csv };
+        let query = ImportQuery {
+            format,
+            reason: why.reason.clone(),
+            dry_run: why.dry_run,
+            confirm_redownload: confirm.confirm_redownload,
+        };
+        let mut call = Call::new(Method::POST, &["users", "import"]);
+        call.path += &url::query(&query);
+        let report: ImportReport = stream::upload(&options.client()?, &call, format, file).await?;
+        print(options.format(), &report)
+    }
+}
+
+fn is_ndjson(file: &Path) -> bool {
+    file.extension().is_some_and(|ending| ending == "ndjson" || ending == "jsonl")
+}
+
+/// Sends the members of a wave, and prints what came of it.
+pub(super) async fn members(options: &Options, wave: &str, file: &Path, why: &Why) -> Result<(), Failure> {
+    let mut call = Call::new(Method::PUT, &["waves", wave, "members"]);
+    call.path += &url::query(&MembersQuery { reason: why.reason.clone(), dry_run: why.dry_run });
+    let report: ImportReport = stream::upload(&options.client()?, &call, BulkFormat::Csv, file).await?;
+    print(options.format(), &report)
+}
+
+/// Lines that cannot be used are a failure, though the others were taken: nobody should overlook them.
+fn print(format: Format, report: &ImportReport) -> Result<(), Failure> {
+    let ImportReport { dry_run, rows, changed, unchanged: same, bad_lines, bad, batch } = report;
+    let mut out = stdout();
+    match format {
+        Format::Json => output::json(report, &mut out)?,
+        Format::Tsv => {
+            writeln!(out, "rows\tchanged\tunchanged\tbad_lines\tdry_run\tbatch")?;
+            let batch = visible(batch.as_deref().unwrap_or_default());
+            writeln!(out, "{rows}\t{changed}\t{same}\t{bad_lines}\t{dry_run}\t{batch}")?;
+        }
+        Format::Table => {
+            let [rows, changed, same, bad] = [*rows, *changed, *same, *bad_lines].map(grouped);
+            writeln!(out, "{rows} lines: {changed} changed, {same} as they were, {bad} not usable")?;
+            if let Some(batch) = batch {
+                writeln!(out, "audit trail: lastpop audit --batch {}", visible(batch))?;
+            }
+        }
+    }
+    out.flush()?;
+    if format != Format::Json {
+        for line in bad {
+            note(&format!("line {}: {}", line.line, line.problem));
+        }
+        let told = bad.len() as u64;
+        if *bad_lines > told {
+            note(&format!("and {} more lines that cannot be used", grouped(bad_lines - told)));
+        }
+    }
+    if *dry_run {
+        unchanged();
+    }
+    match bad_lines {
+        0 => Ok(()),
+        _ => Err(Failure::BadLines(*bad_lines)),
+    }
+}
+
+/// What is exported, and where to.
+#[derive(Debug, clap::Args)]
+pub(super) struct Export {
+    #[command(flatten)]
+    filter: Filter,
+    /// Write to this file, which appears when it is whole. Without it, or with -, to standard output.
+    #[arg(long, short, default_value = "-", hide_default_value = true, value_name = "FILE")]
+    output: PathBuf,
+    /// NDJSON, one JSON object a line, rather than CSV. --format json means the same.
+    #[arg(long)]
+    ndjson: bool,
+}
+
+impl Export {
+    /// Saves the answer.
+    pub(super) async fn run(&self, options: &Options) -> Result<(), Failure> {
+        let format = match options.asked_format() {
+            Some(Format::Table | Format::Tsv) => {
+                return Err(Failure::Usage("an export is CSV, or NDJSON with --format json".to_owned()));
+            }
+            Some(Format::Json) => BulkFormat::Ndjson,
+            None if self.ndjson => BulkFormat::Ndjson,
+            None => BulkFormat::Csv,
+        };
+        let UserFilter { search, domain, mode, seen_before, seen_after, family } = self.filter.fields();
+        let query = ExportQuery { format, search, domain, mode, seen_before, seen_after, family };
+        stream::download(&options.client()?, &Call::get(&["users", "export"], &query), &self.output).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_of_a_file() {
+        for (name, ndjson) in
+            [("a.csv", false), ("a.ndjson", true), ("a.jsonl", true), ("-", false), ("a", false)]
+        {
+            assert_eq!(is_ndjson(Path::new(name)), ndjson, "{name}");
+        }
+    }
+}

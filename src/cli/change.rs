@@ -1,0 +1,174 @@
+//! Changes of one or more settings: each is asked for, and what became of all is printed, before and after.
+
+use hyper::Method;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::client::{Call, Client};
+use super::failure::Failure;
+use super::options::{Confirm, Options, Wanted, Why, stdout, wanted};
+use super::output::{Format, Row, Rows, note};
+use super::when;
+use crate::api::{Change, Order, SetMode, Unhidden};
+
+/// What a mode is set to, from when on, and why.
+#[derive(Debug, clap::Args)]
+pub(super) struct Setting {
+    /// The mode, or inherit for none of its own: then the next rule decides (user, domain, everyone,
+    /// configuration).
+    #[arg(value_parser = wanted())]
+    mode: Wanted,
+    /// From when on: RFC 3339, "2026-12-01 10:00 Europe/Riga", or "2026-12-01" for midnight in UTC. Without it at
+    /// once; until then what is in force stays.
+    #[arg(long, value_name = "DATE", value_parser = when::moment)]
+    from: Option<Timestamp>,
+    #[command(flatten)]
+    why: Why,
+    #[command(flatten)]
+    confirm: Confirm,
+}
+
+/// An order with nothing but a reason.
+#[derive(Debug, clap::Args)]
+pub(super) struct Ordered {
+    #[command(flatten)]
+    pub(super) why: Why,
+    #[command(flatten)]
+    pub(super) confirm: Confirm,
+}
+
+impl Ordered {
+    /// As the API takes it.
+    pub(super) fn order(&self) -> Order {
+        Order {
+            reason: self.why.reason.clone(),
+            dry_run: self.why.dry_run,
+            confirm_redownload: self.confirm.confirm_redownload,
+        }
+    }
+}
+
+/// What becomes of one order.
+pub(super) trait Outcome: Row + DeserializeOwned {
+    /// Whom it is about.
+    fn subject(&self) -> &str;
+
+    /// What may surprise.
+    fn warnings(&self) -> &[String];
+}
+
+impl Outcome for Change {
+    fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}
+
+impl Outcome for Unhidden {
+    fn subject(&self) -> &str {
+        &self.user
+    }
+
+    fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}
+
+/// Sets the mode of each.
+pub(super) async fn set(
+    options: &Options,
+    kind: &str,
+    names: &[String],
+    setting: &Setting,
+) -> Result<(), Failure> {
+    let Setting { mode: Wanted(mode), from, why, confirm } = setting;
+    let body = SetMode {
+        mode: *mode,
+        from: *from,
+        reason: why.reason.clone(),
+        dry_run: why.dry_run,
+        confirm_redownload: confirm.confirm_redownload,
+    };
+    let call = |name: &str| Call::new(Method::PUT, &[kind, name, "mode"]);
+    each::<Change>(options, names, call, &body, why.dry_run).await
+}
+
+/// Undoes the newest change of each.
+pub(super) async fn undo(
+    options: &Options,
+    kind: &str,
+    names: &[String],
+    ordered: &Ordered,
+) -> Result<(), Failure> {
+    let call = |name: &str| Call::new(Method::POST, &[kind, name, "undo"]);
+    each::<Change>(options, names, call, &ordered.order(), ordered.why.dry_run).await
+}
+
+/// Gives the same order for each name. What lastpop refuses for one does not keep it from the others.
+pub(super) async fn each<O: Outcome>(
+    options: &Options,
+    names: &[String],
+    call: impl Fn(&str) -> Call,
+    body: &impl Serialize,
+    dry_run: bool,
+) -> Result<(), Failure> {
+    let client = options.client()?;
+    let mut done: Vec<O> = Vec::with_capacity(names.len());
+    let mut stopped = None;
+    let mut failed = 0;
+    for name in names {
+        match tell(&client, &call(name), body).await {
+            Ok(outcome) => done.push(outcome),
+            Err(error) if names.len() > 1 && error.is_about_the_subject() => {
+                failed += 1;
+                note(&format!("{name}: {error}"));
+            }
+            Err(error) => {
+                stopped = Some(error);
+                break;
+            }
+        }
+    }
+    // What was done is told, whatever came after it.
+    if !done.is_empty() {
+        print(options.format(), &done, dry_run)?;
+    }
+    match stopped {
+        Some(error) if names.len() > 1 => {
+            note(&format!("{} of {} were done; this stopped the others:", done.len(), names.len()));
+            Err(error)
+        }
+        Some(error) => Err(error),
+        None if failed > 0 => Err(Failure::Some { failed, all: names.len() }),
+        None => Ok(()),
+    }
+}
+
+async fn tell<O: Outcome>(client: &Client, call: &Call, body: &impl Serialize) -> Result<O, Failure> {
+    client.tell(call, body).await
+}
+
+fn print<O: Outcome>(format: Format, done: &[O], dry_run: bool) -> Result<(), Failure> {
+    let mut out = stdout();
+    let mut rows = Rows::new(format, &mut out);
+    rows.page(done)?;
+    rows.end::<O>()?;
+    for outcome in done {
+        for warning in outcome.warnings() {
+            note(&format!("{}: {warning}", outcome.subject()));
+        }
+    }
+    if dry_run {
+        unchanged();
+    }
+    Ok(())
+}
+
+/// What `--dry-run` says at the end.
+pub(super) fn unchanged() {
+    note("nothing was changed (--dry-run)");
+}

@@ -1,0 +1,132 @@
+//! Users and changes as rows: which columns, in which order, and which of them tables leave out.
+
+use super::output::{Cell, Column, Row, main, more};
+use crate::api::{Change, Rule, Unhidden, User};
+
+/// The word for a rule.
+pub(super) const fn rule(rule: Rule) -> &'static str {
+    match rule {
+        Rule::User => "user",
+        Rule::Domain => "domain",
+        Rule::DomainConfig => "domain-config",
+        Rule::Everyone => "everyone",
+        Rule::Config => "config",
+    }
+}
+
+/// A word that may be absent.
+pub(super) fn text(value: Option<&String>) -> Cell<'_> {
+    Cell::of(value, |text| Cell::Text(text))
+}
+
+impl Row for User {
+    const COLUMNS: &'static [Column] = &[
+        main("user"),
+        more("domain"),
+        main("mode"),
+        main("rule"),
+        more("setting"),
+        more("set_since"),
+        more("language"),
+        more("first_seen"),
+        main("last_seen"),
+        main("client"),
+        more("address"),
+        main("tls"),
+        more("method"),
+        main("sessions"),
+        main("messages"),
+        more("octets"),
+        more("deleted"),
+        main("refused"),
+        more("last_refused"),
+        more("maildrop_messages"),
+        more("maildrop_octets"),
+        main("hidden_messages"),
+        more("hidden_octets"),
+        more("quota_used"),
+        more("quota_limit"),
+        more("quota_at"),
+        more("poll_interval"),
+        more("keeps_mail"),
+        more("notice_dismissed"),
+        more("farewell_dismissed"),
+        more("unhide_since"),
+    ];
+
+    fn cells(&self) -> Vec<Cell<'_>> {
+        let usage = &self.usage;
+        vec![
+            Cell::Text(&self.user),
+            Cell::Text(&self.domain),
+            Cell::Text(self.effective.mode.as_str()),
+            Cell::Text(rule(self.effective.rule)),
+            Cell::Setting(&self.setting),
+            Cell::of(self.setting.since, Cell::Time),
+            text(self.language.as_ref()),
+            Cell::of(usage.first_seen, Cell::Time),
+            Cell::of(usage.last_seen, Cell::Time),
+            text(usage.family.as_ref()),
+            text(usage.address.as_ref()),
+            text(usage.tls.as_ref()),
+            text(usage.method.as_ref()),
+            Cell::Number(usage.sessions),
+            Cell::Number(usage.messages),
+            Cell::Octets(usage.octets),
+            Cell::Number(usage.deleted),
+            Cell::Number(usage.refused),
+            Cell::of(usage.last_refused, Cell::Time),
+            Cell::of(usage.maildrop_messages, Cell::Number),
+            Cell::of(usage.maildrop_octets, Cell::Octets),
+            Cell::of(usage.hidden_messages, Cell::Number),
+            Cell::of(usage.hidden_octets, Cell::Octets),
+            Cell::of(usage.quota, |quota| Cell::Octets(quota.used)),
+            Cell::of(usage.quota, |quota| Cell::Octets(quota.limit)),
+            Cell::of(usage.quota, |quota| Cell::Time(quota.at)),
+            Cell::of(usage.poll_interval, Cell::Number),
+            Cell::of(usage.keeps_mail, Cell::Flag),
+            text(self.notice_dismissed.as_ref()),
+            text(self.farewell_dismissed.as_ref()),
+            Cell::of(self.unhide_since, |day| Cell::Made(day.to_string())),
+        ]
+    }
+}
+
+impl Row for Change {
+    const COLUMNS: &'static [Column] = &[
+        main("subject"),
+        main("before"),
+        main("after"),
+        main("in_force"),
+        main("rule"),
+        main("followers"),
+        more("dry_run"),
+    ];
+
+    fn cells(&self) -> Vec<Cell<'_>> {
+        vec![
+            Cell::Text(&self.subject),
+            Cell::Setting(&self.before),
+            Cell::Setting(&self.after),
+            Cell::Text(self.effective.mode.as_str()),
+            Cell::Text(rule(self.effective.rule)),
+            Cell::of(self.followers, Cell::Number),
+            Cell::Flag(self.dry_run),
+        ]
+    }
+}
+
+impl Row for Unhidden {
+    const COLUMNS: &'static [Column] =
+        &[main("user"), main("since"), main("messages"), main("done"), more("dry_run")];
+
+    fn cells(&self) -> Vec<Cell<'_>> {
+        vec![
+            Cell::Text(&self.user),
+            Cell::of(self.since, |day| Cell::Made(day.to_string())),
+            Cell::of(self.messages, Cell::Number),
+            Cell::Flag(self.done),
+            Cell::Flag(self.dry_run),
+        ]
+    }
+}

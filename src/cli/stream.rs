@@ -1,0 +1,147 @@
+//! Long work: files that are sent and answers that are saved, in pieces, with a progress bar on a terminal.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::Response;
+use hyper::body::{Frame, Incoming};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::de::DeserializeOwned;
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::client::{Call, Client, Payload};
+use super::failure::Failure;
+use crate::api;
+
+/// A piece of a file.
+const PIECE: usize = 64 * 1024;
+
+/// For a whole import: a million changes in one transaction take a while.
+const IMPORT: Duration = Duration::from_mins(30);
+
+/// A download that brings nothing for so long has stopped.
+const SILENCE: Duration = Duration::from_mins(1);
+
+/// How often a bar without a known end turns.
+const TURN: Duration = Duration::from_millis(200);
+
+/// Is standard input or output meant?
+fn is_standard(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// The open file behind standard input or output, past the buffer of the standard library, which is empty.
+fn same(standard: &impl AsFd) -> io::Result<File> {
+    Ok(File::from_std(standard.as_fd().try_clone_to_owned()?.into()))
+}
+
+/// Sends a file, and reads what came of it.
+pub(super) async fn upload<A: DeserializeOwned>(
+    client: &Client,
+    call: &Call,
+    format: api::BulkFormat,
+    path: &Path,
+) -> Result<A, Failure> {
+    let failed = |source| Failure::File { path: path.to_owned(), source };
+    let file = if is_standard(path) { same(&io::stdin()) } else { File::open(path).await };
+    let file = file.map_err(failed)?;
+    let about = file.metadata().await.map_err(failed)?;
+    let octets = about.is_file().then_some(about.len());
+    if octets.is_some_and(|octets| octets > api::IMPORT_LONGEST) {
+        let most = api::IMPORT_LONGEST / (1024 * 1024);
+        let what = format!("lastpop takes at most {most} MiB at once; split the file");
+        return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, what)));
+    }
+    let bar = bar(octets);
+    let payload = pieces(file, bar.clone());
+    let answer = client.send(call, Some(format.media_type()), payload, IMPORT).await;
+    bar.finish_and_clear();
+    client.read(call, answer?).await
+}
+
+/// A body that is read as it is sent.
+fn pieces(file: File, bar: ProgressBar) -> Payload {
+    let pieces = stream::unfold((file, bar), |(mut file, bar)| async move {
+        let mut piece = Vec::with_capacity(PIECE);
+        match file.read_buf(&mut piece).await {
+            Ok(0) => {
+                bar.set_message("waiting for lastpop");
+                None
+            }
+            Ok(octets) => {
+                bar.inc(octets as u64);
+                Some((Ok(Frame::data(Bytes::from(piece))), (file, bar)))
+            }
+            Err(error) => Some((Err(error), (file, bar))),
+        }
+    });
+    BodyExt::boxed(StreamBody::new(pieces))
+}
+
+/// Saves an answer as it comes. A file gets its name only when it is whole.
+pub(super) async fn download(client: &Client, call: &Call, path: &Path) -> Result<(), Failure> {
+    let none = http_body_util::Empty::new().map_err(|never| match never {}).boxed();
+    let answer = client.send(call, None, none, SILENCE).await?;
+    let answer = client.accepted(call, answer).await?;
+    if is_standard(path) {
+        let mut file = same(&io::stdout()).map_err(Failure::Output)?;
+        return copy(client, call, answer, &mut file, Failure::Output).await;
+    }
+    let failed = |source| Failure::File { path: path.to_owned(), source };
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let mut file = File::create(&part).await.map_err(failed)?;
+    let copied = copy(client, call, answer, &mut file, failed).await;
+    let named = match copied {
+        Ok(()) => file.sync_all().await.and(tokio::fs::rename(&part, path).await).map_err(failed),
+        Err(error) => Err(error),
+    };
+    if named.is_err() {
+        // What is left of it says less than the error does.
+        let _ = tokio::fs::remove_file(&part).await;
+    }
+    named
+}
+
+async fn copy(
+    client: &Client,
+    call: &Call,
+    mut answer: Response<Incoming>,
+    to: &mut File,
+    failed: impl Fn(io::Error) -> Failure,
+) -> Result<(), Failure> {
+    let bar = bar(None);
+    loop {
+        let frame = timeout(SILENCE, answer.body_mut().frame()).await;
+        let frame =
+            frame.map_err(|_| client.cut(call, &format!("nothing came for {} s", SILENCE.as_secs())))?;
+        let Some(frame) = frame else { break };
+        let frame = frame.map_err(|error| client.cut(call, &error.to_string()))?;
+        if let Ok(piece) = frame.into_data() {
+            to.write_all(&piece).await.map_err(&failed)?;
+            bar.inc(piece.len() as u64);
+        }
+    }
+    bar.finish_and_clear();
+    to.flush().await.map_err(failed)
+}
+
+/// On standard error, and only if that is a terminal.
+fn bar(octets: Option<u64>) -> ProgressBar {
+    let (bar, template) = match octets {
+        Some(octets) => (ProgressBar::new(octets), "{bar:30} {bytes} of {total_bytes}, {eta} left {msg}"),
+        None => (ProgressBar::new_spinner(), "{spinner} {bytes}, {bytes_per_sec} {msg}"),
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(TURN);
+    bar
+}
