@@ -4,6 +4,7 @@
 //! and remembers who did, [`domains`] holds the few rules that are always in memory, and [`generation`] tells what
 //! is in memory from what is true. The other files are what administrators and the usage ledger need.
 
+pub mod audit;
 pub mod changes;
 mod database;
 pub mod domains;
@@ -16,6 +17,7 @@ pub mod notices;
 pub mod notify;
 mod pins;
 mod unhide;
+pub mod users;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use quick_cache::sync::Cache;
 
 use crate::config::StateUrl;
 use crate::users::UserName;
+pub use audit::{AuditRow, Trail};
 pub use changes::{Change, Changed, Subject};
 use database::Database;
 pub use domains::Domains;
@@ -34,6 +37,7 @@ use generation::Generation;
 pub use notices::{Begun, Source};
 pub use notify::{Message, Messages};
 pub use pins::Pin;
+pub use users::{DomainCount, InForce, Inherited, Select, UserRow};
 
 /// Users whose facts are kept in memory, so that a poll asks the database nothing, and a lost database stops
 /// only those whom this proxy has not served. About 400 octets each.
