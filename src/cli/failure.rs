@@ -9,6 +9,7 @@ use super::bearer::Origin;
 use super::text::visible;
 use crate::api::Problem;
 use crate::config::ConfigError;
+use crate::store::StoreError;
 
 /// Exit codes: 0 fine, 2 usage (as clap's), 78 bad configuration, 69 cannot be reached, 1 anything else.
 pub(super) mod exit {
@@ -27,6 +28,9 @@ pub(super) enum Failure {
     /// The file that says where lastpop is cannot be used.
     #[error("{0}; say where lastpop is with --url, or name its configuration with --config")]
     Config(#[from] ConfigError),
+    /// The state cannot be used.
+    #[error("{0}")]
+    State(#[from] StoreError),
     /// Nobody answers there.
     #[error("{0}")]
     Unreachable(String),

@@ -14,6 +14,7 @@ mod pages;
 mod place;
 mod rows;
 mod session;
+mod state;
 mod stream;
 mod summary;
 mod text;
@@ -79,6 +80,8 @@ enum Other {
     Audit(audit::Audit),
     /// Show how far the migration is.
     Summary(summary::Burndown),
+    /// Back up and restore the state.
+    State(state::State),
     /// Print completions for a shell.
     #[command(after_help = "Example:\n  lastpop completions bash > /etc/bash_completion.d/lastpop")]
     Completions {
@@ -128,6 +131,7 @@ impl Other {
             Self::Drain(command) => command.run().await,
             Self::Audit(command) => command.run().await,
             Self::Summary(command) => command.run().await,
+            Self::State(command) => command.run().await,
             Self::Completions { shell } => pages::completions::<Arguments>(shell),
             Self::Man { folder } => pages::man::<Arguments>(&folder),
         }

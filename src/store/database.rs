@@ -138,6 +138,17 @@ impl Database {
         }
     }
 
+    /// Connects to what is there, beside a proxy that may be using it.
+    pub(super) async fn connect_beside(url: &StateUrl) -> Result<Self, StoreError> {
+        match url {
+            StateUrl::Sqlite(path) => {
+                let pool = sqlite(path, false).await?;
+                Ok(Self::Sqlite { pool, file: StateFile::opened(path)?, lock: Lock::none() })
+            }
+            StateUrl::Postgres(_) => Self::connect(url).await,
+        }
+    }
+
     /// Fails when a file was deleted or replaced behind our back: what is written then is lost at the next start.
     pub(super) fn present(&self) -> Result<(), StoreError> {
         match self {

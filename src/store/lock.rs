@@ -24,6 +24,11 @@ impl Lock {
         }
     }
 
+    /// For whoever only reads, or has it already.
+    pub(super) const fn none() -> Self {
+        Self(Mutex::new(None))
+    }
+
     /// Lets a successor have it, while what is under way here is finished.
     pub(super) fn release(&self) {
         let mut held = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

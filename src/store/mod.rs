@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod changes;
+pub mod copy;
 mod database;
 pub mod domains;
 pub mod facts;
@@ -126,6 +127,9 @@ pub enum StoreError {
     /// Something in it is nothing that we wrote.
     #[error("the state holds {0}, which is nothing that lastpop writes; did somebody else change it?")]
     Foreign(String),
+    /// A copy would overwrite something.
+    #[error("nothing was copied: {0}, and a copy goes only where nothing is")]
+    NotEmpty(String),
     /// There is no change left that could be undone.
     #[error("there is no change of {0} left to undo")]
     NothingToUndo(String),

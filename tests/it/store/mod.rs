@@ -1,5 +1,6 @@
 //! The state store's promises, each held on both databases: a `SQLite` file and a real PostgreSQL.
 
+mod copy;
 mod lists;
 mod modes;
 mod opening;

@@ -1,0 +1,148 @@
+//! A consistent copy of the whole state: out of either database into a file, and out of a file into either.
+//!
+//! Adopted and pinned unique-ids cannot be made again, so a backup must be possible while proxies run, and it must be
+//! one moment's truth: it is read within one transaction. The file is itself a state that a proxy can use.
+
+use std::path::Path;
+
+use futures_util::TryStreamExt as _;
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::database::{Database, on, sqlite};
+use super::{StoreError, lease, migrate};
+use crate::config::StateUrl;
+
+/// Rows that are written by one statement. The widest table has 34 columns, and `SQLite` takes 32,766 parameters.
+const CHUNK: usize = 200;
+
+/// Tables that belong to the moment, or that migrating fills.
+const NOT_COPIED: [&str; 3] = ["leases", "_sqlx_migrations", "schema_needs"];
+
+/// A column's value. There are no other types, see the migrations.
+enum Value {
+    Number(Option<i64>),
+    Text(Option<String>),
+}
+
+/// A column as the file describes it.
+#[derive(sqlx::FromRow)]
+struct Column {
+    name: String,
+    #[sqlx(rename = "type")]
+    kind: String,
+}
+
+/// Copies the state at `url` into a new file, while proxies may be using it. Gives the number of rows.
+pub async fn backup(url: &StateUrl, file: &Path) -> Result<u64, StoreError> {
+    if file.exists() {
+        return Err(StoreError::NotEmpty(format!("{} is there already", file.display())));
+    }
+    let from = Database::connect_beside(url).await?;
+    migrate::check(&from).await?;
+    let to = Database::connect(&StateUrl::Sqlite(file.to_owned())).await?;
+    lease::prepare(&to).await?;
+    migrate::run(&to).await?;
+    let described = sqlite(file, false).await?;
+    let copied = copy(&from, &to, &described).await;
+    described.close().await;
+    from.close().await;
+    to.close().await;
+    let lock =
+        file.with_file_name(format!("{}.lock", file.file_name().unwrap_or_default().to_string_lossy()));
+    // It was ours alone, and a backup needs none.
+    let _ = std::fs::remove_file(lock);
+    copied
+}
+
+/// Copies a backup into the state at `url`, which must have nothing in it. Gives the number of rows.
+pub async fn restore(file: &Path, url: &StateUrl) -> Result<u64, StoreError> {
+    let from = Database::connect_beside(&StateUrl::Sqlite(file.to_owned())).await?;
+    migrate::check(&from).await?;
+    let to = Database::connect(url).await?;
+    lease::prepare(&to).await?;
+    migrate::run(&to).await?;
+    let query = "SELECT (SELECT count(*) FROM users) + (SELECT count(*) FROM uidl_pins) + (SELECT count(*) FROM audit)";
+    let rows: i64 = on!(&to, pool => sqlx::query_scalar(query).fetch_one(pool).await)?;
+    if rows > 0 {
+        return Err(StoreError::NotEmpty(format!("it holds {rows} rows already")));
+    }
+    let described = sqlite(file, false).await?;
+    let copied = copy(&from, &to, &described).await;
+    described.close().await;
+    from.close().await;
+    to.close().await;
+    copied
+}
+
+/// Copies every table; `described` is whichever of the two is a file, because a file can tell its columns.
+async fn copy(from: &Database, to: &Database, described: &sqlx::SqlitePool) -> Result<u64, StoreError> {
+    let tables =
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(described).await?;
+    let mut plan = Vec::new();
+    for table in tables.into_iter().filter(|table| !NOT_COPIED.contains(&table.as_str())) {
+        let columns: Vec<Column> =
+            sqlx::query_as("SELECT name, type FROM pragma_table_info($1) ORDER BY cid")
+                .bind(&table)
+                .fetch_all(described)
+                .await?;
+        plan.push((table, columns));
+    }
+    on!(from, source => {
+        let mut source = source.begin().await?;
+        // One moment's truth: PostgreSQL has to be asked for it, a file's transaction is so anyway.
+        if matches!(from, Database::Postgres(_)) {
+            sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                .execute(&mut *source)
+                .await?;
+        }
+        on!(to, target => {
+            let mut target = target.begin().await?;
+            let mut copied = 0;
+            for (table, columns) in &plan {
+                let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+                let names = names.join(", ");
+                // What migrating has put there gives way.
+                sqlx::query(AssertSqlSafe(format!("DELETE FROM {table}"))).execute(&mut *target).await?;
+                let select = format!("SELECT {names} FROM {table}");
+                let mut rows = sqlx::query(AssertSqlSafe(select)).fetch(&mut *source);
+                let mut chunk: Vec<Vec<Value>> = Vec::with_capacity(CHUNK);
+                loop {
+                    let row = rows.try_next().await?;
+                    let last = row.is_none();
+                    if let Some(row) = row {
+                        let mut values = Vec::with_capacity(columns.len());
+                        for (at, column) in columns.iter().enumerate() {
+                            values.push(if column.kind == "BIGINT" {
+                                Value::Number(row.try_get(at)?)
+                            } else {
+                                Value::Text(row.try_get(at)?)
+                            });
+                        }
+                        chunk.push(values);
+                    }
+                    if chunk.len() == CHUNK || (last && !chunk.is_empty()) {
+                        let mut insert = sqlx::QueryBuilder::new("");
+                        insert.push("INSERT INTO ").push(table).push(" (").push(&names).push(") ");
+                        insert.push_values(&chunk, |mut row, values| {
+                            for value in values {
+                                match value {
+                                    Value::Number(number) => row.push_bind(*number),
+                                    Value::Text(text) => row.push_bind(text.as_deref()),
+                                };
+                            }
+                        });
+                        insert.build().execute(&mut *target).await?;
+                        copied += chunk.len() as u64;
+                        chunk.clear();
+                    }
+                    if last {
+                        break;
+                    }
+                }
+            }
+            target.commit().await?;
+            Ok(copied)
+        })
+    })
+}
