@@ -5,6 +5,7 @@ mod lists;
 mod modes;
 mod opening;
 mod pins;
+mod scale;
 
 use std::future::Future;
 use std::sync::Arc;
