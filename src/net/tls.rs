@@ -102,14 +102,14 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-/// What the listeners do with a new connection. ALPN is strict: a client that names a protocol must name
-/// `pop3`, so that no browser can be made to speak to us (RFC 7301, ALPACA).
-pub fn server(certificates: Arc<Certificates>) -> Result<Arc<ServerConfig>, TlsError> {
+/// What a listener for `protocol` does with a new connection. ALPN is strict: a client that names a protocol
+/// must name this one, so that no browser can be made to speak POP3 (RFC 7301, ALPACA).
+pub fn server(certificates: Arc<Certificates>, protocol: &str) -> Result<Arc<ServerConfig>, TlsError> {
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_no_client_auth()
         .with_cert_resolver(certificates);
-    config.alpn_protocols = vec![b"pop3".to_vec()];
+    config.alpn_protocols = vec![protocol.into()];
     config.session_storage = server::ServerSessionMemoryCache::new(SESSIONS);
     Ok(Arc::new(config))
 }
@@ -228,7 +228,7 @@ mod tests {
         name: &str,
         alpn: &[&[u8]],
     ) -> Result<CertificateDer<'static>, io::Error> {
-        let acceptor = TlsAcceptor::from(server(Arc::clone(certificates)).expect("a server"));
+        let acceptor = TlsAcceptor::from(server(Arc::clone(certificates), "pop3").expect("a server"));
         let mut config = Arc::unwrap_or_clone(client(Verify::Off, None).expect("a client"));
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         let name = ServerName::try_from(name.to_owned()).expect("a name");

@@ -93,7 +93,7 @@ impl Context {
         let acceptor = if config.tls.certificates.is_empty() {
             None
         } else {
-            Some(TlsAcceptor::from(tls::server(Arc::clone(&certificates))?))
+            Some(TlsAcceptor::from(tls::server(Arc::clone(&certificates), "pop3")?))
         };
         Ok(Self {
             settings: ArcSwap::from_pointee(Settings::new(config)?),
