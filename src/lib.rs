@@ -24,7 +24,7 @@
 //! 4 process    cli, serve, check, listener, admin, fleet, logging
 //! 3 flow       session/*                                         async; orchestrates, logs, counts
 //! 2 peers      net/*, imap/{reader,client,login,mailbox,unhide}, async; each wraps one outside thing
-//!              metrics/*, slots, store/*, templates
+//!              metrics/*, slots, live, store/*, templates
 //! 1 decisions  pop3/{maildrop,authorization,transaction},        sync; no clock, no log
 //!              policy/*, notice/*, uidl, users, config/*, api/*, random
 //! 0 words      pop3/{line,command,sasl,reply,capa,dot},          bytes <-> values
@@ -58,6 +58,7 @@ pub mod config;
 pub mod fleet;
 pub mod imap;
 pub mod listener;
+pub mod live;
 pub mod logging;
 pub mod metrics;
 pub mod net;

@@ -97,6 +97,7 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            () = cx.drain.cancelled() => break,
             _ = hangup.recv() => reload(path, &config, &cx),
         }
     }

@@ -6,8 +6,8 @@ use super::{LATENCY, Register};
 use crate::pop3::command;
 
 /// How a connection ended.
-const ENDS: [&str; 8] =
-    ["panic", "quit", "dropped", "timeout", "shutdown", "upstream_lost", "bad_commands", "refused"];
+const ENDS: [&str; 9] =
+    ["panic", "quit", "dropped", "timeout", "shutdown", "kicked", "upstream_lost", "bad_commands", "refused"];
 /// What became of a message marked by DELE.
 const DELE: [&str; 3] = ["confirmed", "failed", "discarded"];
 /// How RETR and TOP ended.

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::verified::Verified;
 use crate::config::{Config, Domains, Limits, Maildrop, Notices, Policy, UpstreamTls};
 use crate::imap::client::Terms;
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::net::Dialer;
 use crate::net::tls::{self, Certificates, TlsError};
@@ -36,6 +37,10 @@ pub struct Context {
     pub verified: Verified,
     /// Sessions by user, for `limits.sessions_per_user`.
     pub users: Slots<UserName>,
+    /// Sessions that are logged in.
+    pub live: Live,
+    /// Somebody asks for shutdown, as SIGTERM does.
+    pub drain: CancellationToken,
     /// Shutdown has begun: who is not logged in is sent away.
     pub draining: CancellationToken,
     /// `limits.drain_timeout` is over: sessions end now, except for their UPDATE.
@@ -103,6 +108,8 @@ impl Context {
             store,
             verified: Verified::default(),
             users: Slots::default(),
+            live: Live::default(),
+            drain: CancellationToken::new(),
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
             updates: TaskTracker::new(),

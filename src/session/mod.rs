@@ -59,7 +59,8 @@ pub struct Arrival {
 pub async fn serve(mut arrival: Arrival, cx: Arc<Context>) {
     let settings = cx.settings.load_full();
     let connection = std::mem::replace(&mut arrival.connection, Connection::ended());
-    let mut summary = Summary::new(arrival.peer, arrival.local, Arc::clone(&cx));
+    let mut summary = Summary::new(&arrival, Arc::clone(&cx));
+    let kick = summary.kick.clone();
     let mut pop = PopStream::new(connection);
     let end = {
         let states = async {
@@ -76,6 +77,7 @@ pub async fn serve(mut arrival: Arrival, cx: Arc<Context>) {
         tokio::select! {
             end = states => end,
             () = cx.closing.cancelled() => Err(End::Shutdown),
+            () = kick.cancelled() => Err(End::Kicked),
         }
     };
     // 3. UPDATE carries the plan out.
@@ -90,7 +92,7 @@ pub async fn serve(mut arrival: Arrival, cx: Arc<Context>) {
     };
     let (received, sent) = pop.connection().traffic();
     match end {
-        End::Quit | End::Shutdown | End::BadCommands | End::Refused => pop.close().await,
+        End::Quit | End::Shutdown | End::Kicked | End::BadCommands | End::Refused => pop.close().await,
         // A silent client is told nothing (RFC 1939 §3), and one that is gone cannot be.
         End::Dropped | End::Timeout => drop(pop),
         End::UpstreamLost => pop.reset(),

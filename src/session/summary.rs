@@ -3,15 +3,18 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::answer;
 use super::context::Context;
 use super::open::{Opened, Refused};
 use super::pop::Lost;
 use super::retr::{Broken, Sent};
 use super::update::Outcome;
+use super::{Arrival, answer};
+use crate::live;
 use crate::pop3::Portion;
 use crate::pop3::authorization::Method;
 
@@ -26,6 +29,8 @@ pub enum End {
     Timeout,
     /// We are shutting down.
     Shutdown,
+    /// An operator ended it.
+    Kicked,
     /// The upstream broke off inside a message.
     UpstreamLost,
     /// It sent too many commands that cannot be carried out.
@@ -41,6 +46,7 @@ impl End {
             Self::Dropped => "dropped",
             Self::Timeout => "timeout",
             Self::Shutdown => "shutdown",
+            Self::Kicked => "kicked",
             Self::UpstreamLost => "upstream_lost",
             Self::BadCommands => "bad_commands",
             Self::Refused => "refused",
@@ -71,8 +77,11 @@ impl From<Broken> for End {
 pub struct Summary {
     /// The session's id.
     pub session: String,
+    /// Cancelled when an operator ends this session.
+    pub kick: CancellationToken,
     peer: SocketAddr,
     local: SocketAddr,
+    listener: String,
     begun: Instant,
     user: Option<String>,
     active: Option<Active>,
@@ -87,11 +96,13 @@ pub struct Summary {
 
 impl Summary {
     /// Begins at accept.
-    pub fn new(peer: SocketAddr, local: SocketAddr, cx: Arc<Context>) -> Self {
+    pub fn new(arrival: &Arrival, cx: Arc<Context>) -> Self {
         Self {
             session: crate::random::session_id(),
-            peer,
-            local,
+            kick: CancellationToken::new(),
+            peer: arrival.peer,
+            local: arrival.local,
+            listener: arrival.listener.clone(),
             begun: Instant::now(),
             user: None,
             active: None,
@@ -110,7 +121,7 @@ impl Summary {
         (self.messages, self.octets) = opened.transaction.maildrop().stat();
         self.hidden = opened.hidden;
         self.cx.metrics.clients.auth_attempts.with_label_values(&[method.label(), "ok"]).inc();
-        self.active = Some(Active::new(Arc::clone(&self.cx)));
+        self.active = Some(Active::new(Arc::clone(&self.cx), self.live(&user, tls)));
         tracing::info!(
             user, method = method.label(), rip = %self.peer.ip(), lip = %self.local.ip(),
             session = self.session, tls = tls.unwrap_or("none"),
@@ -118,6 +129,22 @@ impl Summary {
             "login"
         );
         self.user = Some(user);
+    }
+
+    /// What operators see of it.
+    fn live(&self, user: &str, tls: Option<&'static str>) -> live::Session {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        live::Session {
+            id: self.session.clone(),
+            // For some servers names differ in case; here they do not, as for the limit of sessions.
+            user: user.to_ascii_lowercase(),
+            peer: self.peer.ip(),
+            local: self.local.ip(),
+            listener: self.listener.clone(),
+            since: i64::try_from(now).unwrap_or(i64::MAX),
+            tls,
+            kick: self.kick.clone(),
+        }
     }
 
     /// A password was not accepted, for whatever reason.
@@ -191,19 +218,22 @@ impl Summary {
     }
 }
 
-/// Counts among the sessions that are logged in, even if the session ends in a panic.
+/// Counts and is found among the sessions that are logged in, even if the session ends in a panic.
 #[derive(Debug)]
-struct Active(Arc<Context>);
+struct Active {
+    cx: Arc<Context>,
+    _live: live::Entry,
+}
 
 impl Active {
-    fn new(cx: Arc<Context>) -> Self {
+    fn new(cx: Arc<Context>, session: live::Session) -> Self {
         cx.metrics.sessions.active.inc();
-        Self(cx)
+        Self { _live: cx.live.enter(session), cx }
     }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
-        self.0.metrics.sessions.active.dec();
+        self.cx.metrics.sessions.active.dec();
     }
 }

@@ -71,7 +71,7 @@ fn floor(module: &str) -> u8 {
     match (folder, module) {
         (_, module) if WORDS.contains(&module) => 0,
         ("pop3" | "policy" | "notice" | "uidl" | "users" | "config" | "api" | "random", _) => 1,
-        ("imap" | "net" | "metrics" | "slots" | "store" | "templates", _) => 2,
+        ("imap" | "net" | "metrics" | "slots" | "live" | "store" | "templates", _) => 2,
         ("session", _) => 3,
         ("lib" | "main" | "admin" | "cli" | "serve" | "check" | "listener" | "logging" | "fleet", _) => 4,
         _ => panic!("src/{module}.rs is on no floor; name it in src/lib.rs and here"),
