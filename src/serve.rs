@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin;
-use crate::config::{self, Config, Verify};
+use crate::config::{self, AdminAddress, Config, Verify};
 use crate::fleet;
 use crate::listener::{self, Bound, Gate};
 use crate::metrics::Metrics;
@@ -65,8 +65,11 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
 
     // 1. Everything that can fail, fails before READY.
     let bound = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
-    let admin = TcpListener::bind(config.admin.address).await.map_err(|source| StartError::Bind {
-        address: config.admin.address,
+    let AdminAddress::Tcp(address) = config.admin.address else {
+        return Err(internal(std::io::Error::other("admin.address as a unix socket is not served yet")));
+    };
+    let admin = TcpListener::bind(address).await.map_err(|source| StartError::Bind {
+        address,
         key: "admin.address",
         source,
     })?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Config, ListenTls, Plaintext};
+use super::{Admin, AdminAddress, Config, ListenTls, Plaintext};
 use crate::policy::refusal::this_account;
 use crate::policy::sentence::{Place, ROOM};
 use crate::policy::window::MAX_WINDOWS;
@@ -36,6 +36,7 @@ pub(super) fn check(config: &Config) -> Result<(), String> {
             ));
         }
     }
+    admin(config)?;
     if config.limits.idle_timeout < SHORTEST_IDLE {
         return Err(
             "limits.idle_timeout is under 10m: RFC 1939 section 3 forbids that, and clients that work \
@@ -147,6 +148,29 @@ fn speaks(config: &Config, key: &str, language: &Language, layers: &[&Sentences]
                  policy.refusals.{occasion}.{language}"
             ));
         }
+    }
+    Ok(())
+}
+
+/// A token that crosses a network in the clear is everybody's.
+fn admin(config: &Config) -> Result<(), String> {
+    let Admin { address, tls, .. } = &config.admin;
+    if address.is_remote() && !tls {
+        return Err(format!(
+            "admin.address ({address}) can be reached from other machines while admin.tls is false, so tokens \
+             would cross the network in the clear: set admin.tls = true, or admin.address to 127.0.0.1 or \
+             unix:/path; metrics.address can serve /metrics to others"
+        ));
+    }
+    if *tls && matches!(address, AdminAddress::Unix(_)) {
+        return Err(format!(
+            "admin.tls is true, but admin.address ({address}) is a unix socket, which nothing can listen in on: \
+             set admin.tls = false"
+        ));
+    }
+    if *tls && config.tls.certificates.is_empty() {
+        return Err("admin.tls is true, but tls.certificates is empty: name a certificate and its key there"
+            .to_owned());
     }
     Ok(())
 }

@@ -66,7 +66,11 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
     // Kubernetes gives every container LASTPOP_SERVICE_HOST, LASTPOP_PORT_110_TCP and the like if there is a
     // service of that name.
     let ours = |key: &figment::value::UncasedStr| {
-        !(key == "config" || key == "port" || key.starts_with("service_") || key.starts_with("port_"))
+        !(key == "config"
+            || key == "token"
+            || key == "port"
+            || key.starts_with("service_")
+            || key.starts_with("port_"))
     };
     let environment = Env::prefixed(PREFIX).filter(ours).split("__");
     let config: Config = Figment::new()
@@ -222,6 +226,13 @@ mod tests {
                 "[domains.\"example.net\".refusals.brownout]\nen = \"\"\n",
                 ":9: domains.\"example.net\".refusals.brownout.en: the sentence is empty",
             ),
+            ("[admin]\naddress = \"9110\"\n", ":9: admin.address: invalid value"),
+            ("[admin]\nrequests_per_second = 0\n", ":9: admin.requests_per_second: invalid value"),
+            ("[admin]\naddress = \"0.0.0.0:9110\"\n", "while admin.tls is false"),
+            ("[admin]\naddress = \"unix:/run/x\"\ntls = true\n", "is a unix socket"),
+            ("[admin]\ntls = true\n", "admin.tls is true, but tls.certificates is empty"),
+            ("[metrics]\naddress = \"9111\"\n", ":9: metrics.address: invalid value"),
+            ("[metrics]\nusers = \"some\"\n", ":9: metrics.users: unknown variant `some`"),
         ];
         for (mistake, expected) in table {
             let message = message(&format!("{GOOD}{mistake}"));
@@ -256,6 +267,7 @@ mod tests {
             let policy = load().expect("good").policy;
             assert_eq!((policy.time_zone.iana_name(), policy.brownout.len()), (Some("Europe/Riga"), 1));
             assert!(load().expect("good").domains.get("example.net").is_some());
+            jail.set_env("LASTPOP_TOKEN", "lp_x");
             assert_eq!(load().expect("good").upstream.address[0].port, 143);
             jail.set_env("LASTPOP_LIMITS__SESIONS", "5");
             let unknown = load().expect_err("unknown").to_string();

@@ -4,6 +4,7 @@
 //! environment over it (`LASTPOP_UPSTREAM__ADDRESS`). Values are parsed into types that cannot hold what
 //! makes no sense, so nothing is validated later; what two keys must agree on is in `check`.
 
+mod admin;
 mod check;
 mod domains;
 mod load;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 use crate::imap::Keyword;
 use crate::uidl::Recipe;
 use crate::users::Names;
+pub use admin::{Admin, AdminAddress, Metrics, UserSeries};
 pub use domains::{Domain, Domains};
 pub use load::{ConfigError, load};
 pub use notices::Notices;
@@ -53,8 +55,10 @@ pub struct Config {
     pub notices: Notices,
     /// Where facts are kept that must outlive the process.
     pub state: State,
-    /// Metrics and probes over HTTP.
+    /// The API, and what is served beside it.
     pub admin: Admin,
+    /// What is counted, and who may read it where.
+    pub metrics: Metrics,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -284,20 +288,6 @@ pub enum Seen {
 pub struct State {
     /// The database.
     pub url: StateUrl,
-}
-
-/// `[admin]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Admin {
-    /// Where `/metrics`, `/live` and `/ready` are served. Nothing there names a user.
-    pub address: SocketAddr,
-}
-
-impl Default for Admin {
-    fn default() -> Self {
-        Self { address: SocketAddr::from(([127, 0, 0, 1], 9110)) }
-    }
 }
 
 /// `[log]`

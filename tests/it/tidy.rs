@@ -184,6 +184,7 @@ fn the_example_configuration_loads_and_shows_the_defaults() {
     assert_eq!(example.notices, defaults.notices);
     assert_eq!(example.state, defaults.state);
     assert_eq!(example.admin, defaults.admin);
+    assert_eq!(example.metrics, defaults.metrics);
     assert_eq!(example.log, defaults.log);
     let address = example.upstream.address.clone();
     assert_eq!(example.upstream, lastpop::config::Upstream { address, ..defaults.upstream });
