@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::admin::token_file::Tokens;
 use crate::config::{self, Config, HostPort, ListenTls, Plaintext, StateUrl, UpstreamTls, Verify};
 use crate::imap::capability::{self, Capability};
 use crate::imap::client::Terms;
@@ -35,6 +36,7 @@ pub async fn check(path: &Path) -> Result<Verdict, StartError> {
     templates::load(config.notices.directory.as_deref(), &config.policy.language)
         .map_err(crate::session::context::SettingsError::from)?;
     println!("{}", state(&config.state.url));
+    println!("{}", admin(&config.admin));
     let tls = tls::client(config.upstream.verify, config.upstream.ca_file.as_deref())?;
     let mut usable = false;
     for address in &config.upstream.address {
@@ -99,6 +101,21 @@ fn state(url: &StateUrl) -> String {
             )
         }
         _ => format!("state: {} will be made at the first start.", path.display()),
+    }
+}
+
+fn admin(config: &config::Admin) -> String {
+    let (address, file) = (&config.address, config.token_file.display());
+    match Tokens::read(&config.token_file) {
+        Tokens::Known(entries) => {
+            format!("admin {address}: the API takes {} tokens, from {file}.", entries.len())
+        }
+        Tokens::Missing => format!(
+            "admin {address}: there is no {file}, so nobody can use the API; `lastpop token create` makes it."
+        ),
+        Tokens::Unusable(message) => {
+            format!("admin {address}: WARNING: nobody can use the API until this is mended: {message}.")
+        }
     }
 }
 

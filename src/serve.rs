@@ -5,14 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin;
-use crate::config::{self, AdminAddress, Config, Verify};
+use crate::config::{self, Config, Verify};
 use crate::fleet;
 use crate::listener::{self, Bound, Gate};
 use crate::metrics::Metrics;
@@ -47,7 +46,7 @@ pub enum StartError {
     #[error("cannot listen on {address} ({key}): {source}")]
     Bind {
         /// The address.
-        address: std::net::SocketAddr,
+        address: String,
         /// Its key in the configuration.
         key: &'static str,
         /// What the system said.
@@ -65,14 +64,7 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
 
     // 1. Everything that can fail, fails before READY.
     let bound = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
-    let AdminAddress::Tcp(address) = config.admin.address else {
-        return Err(internal(std::io::Error::other("admin.address as a unix socket is not served yet")));
-    };
-    let admin = TcpListener::bind(address).await.map_err(|source| StartError::Bind {
-        address,
-        key: "admin.address",
-        source,
-    })?;
+    let admin = admin::bind(&config).await?;
     let labels: Vec<String> = bound.iter().map(|bound| bound.label.clone()).collect();
     let store = Store::open(&config.state.url, now()).await?;
     let metrics = Metrics::new(&labels).map_err(internal)?;
@@ -92,7 +84,7 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
         sessions.spawn(run);
     }
     let stop_admin = CancellationToken::new();
-    let admin = tokio::spawn(admin::run(admin, Arc::clone(&cx), logging.dropped.clone(), stop_admin.clone()));
+    let admin = admin::run(admin, &config, Arc::clone(&cx), logging.dropped.clone(), &stop_admin)?;
     let stop_following = CancellationToken::new();
     let following = tokio::spawn(fleet::follow(Arc::clone(&cx), stop_following.clone()));
     notify(&[sd_notify::NotifyState::Ready]);
@@ -134,7 +126,7 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
     cx.store.close().await;
     stop_admin.cancel();
     // A scraper that holds its connection open does not hold us.
-    let _ = timeout(Duration::from_secs(1), admin).await;
+    let _ = timeout(Duration::from_secs(1), admin.wait()).await;
     tracing::info!("shutdown: done");
     Ok(())
 }
@@ -145,19 +137,21 @@ fn internal(error: impl std::error::Error + Send + Sync + 'static) -> StartError
 
 fn bind(listen: &config::Listen) -> Result<Bound, StartError> {
     listener::bind(listen).map_err(|source| StartError::Bind {
-        address: listen.address,
+        address: listen.address.to_string(),
         key: "listen.address",
         source,
     })
 }
 
 /// Tells whoever started us where we are, on stdout: one line for each listener, then READY.
-fn announce(bound: &[Bound], admin: &TcpListener) -> std::io::Result<()> {
+fn announce(bound: &[Bound], admin: &admin::Bound) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     for bound in bound {
         writeln!(out, "LISTEN pop3 {} {}", bound.label, bound.listen.tls.label())?;
     }
-    writeln!(out, "LISTEN admin {}", admin.local_addr()?)?;
+    for (name, address) in admin.addresses() {
+        writeln!(out, "LISTEN {name} {address}")?;
+    }
     writeln!(out, "READY")?;
     out.flush()
 }
@@ -178,14 +172,16 @@ fn reload(path: &Path, running: &Config, cx: &Context) {
                 ("users", config.users != running.users),
                 ("state", config.state != running.state),
                 ("admin", config.admin != running.admin),
+                ("metrics", config.metrics != running.metrics),
                 ("log", config.log != running.log),
                 ("tls.certificates", cx.acceptor.is_none() && !config.tls.certificates.is_empty()),
             ];
             for (key, _) in fixed.iter().filter(|(_, changed)| *changed) {
                 tracing::warn!(key, "this was changed, and takes effect only at a restart");
             }
-            tracing::info!(path = %path.display(), "the configuration and the certificates were reloaded");
+            // Last: who reads that it was reloaded can rely on all of it, metrics included.
             loaded(cx, &config);
+            tracing::info!(path = %path.display(), "the configuration and the certificates were reloaded");
         }
         Err(error) => {
             cx.metrics.process.reload_successful.set(0);

@@ -1,58 +1,162 @@
-//! HTTP for machines: `/metrics`, `/live` and `/ready`. None names a user, and none needs a token.
+//! HTTP: the API for operators, metrics for Prometheus, probes for whoever balances load.
+//!
+//! A request comes in through [`listen`] and [`connections`], is wrapped by [`envelope`] and [`hosts`], shown to
+//! [`auth`] (with [`tokens`], [`token_file`] and [`rates`]), and answered by one of the [`routes`] or [`probes`].
+//! What goes wrong anywhere leaves as a [`problem`].
+
+pub mod auth;
+pub mod connections;
+pub mod drain;
+pub mod envelope;
+pub mod extract;
+pub mod hosts;
+pub mod listen;
+pub mod probes;
+pub mod problem;
+pub mod rates;
+pub mod role;
+pub mod routes;
+pub mod sessions;
+#[cfg(test)]
+mod tests;
+pub mod token_file;
+pub mod tokens;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_http::catch_panic::CatchPanicLayer;
 use tracing_appender::non_blocking::ErrorCounter;
 
+use crate::config::{AdminAddress, Config};
+use crate::net::tls::{self, TlsError};
+use crate::serve::StartError;
 use crate::session::Context;
+use hosts::Hosts;
+use listen::Listener;
+use problem::Problem;
+use rates::Rates;
+use token_file::TokenFile;
 
-/// Serves until `stop`. It outlives the POP3 listeners, so that a drain can be watched.
-pub async fn run(
-    listener: TcpListener,
-    cx: Arc<Context>,
-    log_dropped: ErrorCounter,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let routes = Router::new()
-        .route("/metrics", get(metrics))
-        .route("/live", get(|| async { "alive\n" }))
-        .route("/ready", get(ready))
-        .with_state(Shared { cx, log_dropped });
-    axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await
-}
-
+/// What all routes share.
 #[derive(Clone)]
-struct Shared {
+pub struct Shared {
+    /// The proxy.
+    pub cx: Arc<Context>,
+    log_dropped: ErrorCounter,
+    tokens: Arc<TokenFile>,
+    rates: Arc<Rates>,
+}
+
+/// What a listener offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Offer {
+    /// The API, metrics and probes.
+    Api,
+    /// Metrics and probes.
+    Metrics,
+    /// Metrics of users, and probes.
+    MetricsOfUsers,
+}
+
+impl Offer {
+    /// The word in the LISTEN line, and the key in the configuration.
+    const fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Api => ("admin", "admin.address"),
+            Self::Metrics => ("metrics", "metrics.address"),
+            Self::MetricsOfUsers => ("metrics-users", "metrics.users_address"),
+        }
+    }
+
+    fn router(self, shared: Shared) -> Router {
+        let router = match self {
+            Self::Api => {
+                let (api, _) = routes::api().split_for_parts();
+                let api = api.layer(from_fn_with_state(shared.clone(), auth::authenticate));
+                probes::probes().merge(probes::metrics()).merge(api)
+            }
+            Self::Metrics => probes::probes().merge(probes::metrics()),
+            Self::MetricsOfUsers => probes::probes(),
+        };
+        router.with_state(shared)
+    }
+}
+
+/// Sockets that are bound.
+#[derive(Debug)]
+pub struct Bound(Vec<(Offer, Listener, AdminAddress)>);
+
+/// Binds what the configuration names.
+pub async fn bind(config: &Config) -> Result<Bound, StartError> {
+    let tcp = |address: Option<_>| address.map(AdminAddress::Tcp);
+    let wanted = [
+        (Offer::Api, Some(config.admin.address.clone())),
+        (Offer::Metrics, tcp(config.metrics.address)),
+        (Offer::MetricsOfUsers, tcp(config.metrics.users_address)),
+    ];
+    let mut bound = Vec::new();
+    for (offer, address) in wanted {
+        let Some(address) = address else { continue };
+        let error = |source| StartError::Bind { address: address.to_string(), key: offer.names().1, source };
+        let listener = Listener::bind(&address).await.map_err(error)?;
+        let as_bound = listener.address().map_err(error)?;
+        bound.push((offer, listener, as_bound));
+    }
+    Ok(Bound(bound))
+}
+
+impl Bound {
+    /// What each offers, and where.
+    pub fn addresses(&self) -> impl Iterator<Item = (&'static str, &AdminAddress)> {
+        self.0.iter().map(|(offer, _, address)| (offer.names().0, address))
+    }
+}
+
+/// Serves until `stop`; who waits for what is returned, waits for the end. It outlives the POP3 listeners, so that a drain can be watched.
+pub fn run(
+    bound: Bound,
+    config: &Config,
     cx: Arc<Context>,
     log_dropped: ErrorCounter,
+    stop: &CancellationToken,
+) -> Result<TaskTracker, TlsError> {
+    let tls = config.admin.tls.then(|| tls::server(Arc::clone(&cx.certificates), "http/1.1")).transpose()?;
+    let tls = tls.map(TlsAcceptor::from);
+    let shared = Shared {
+        cx,
+        log_dropped,
+        tokens: Arc::new(TokenFile::open(config.admin.token_file.clone())),
+        rates: Arc::new(Rates::new(config.admin.requests_per_second)),
+    };
+    let listeners = TaskTracker::new();
+    for (offer, listener, address) in bound.0 {
+        let hosts = match address {
+            AdminAddress::Tcp(address) => Hosts::of(address.ip()),
+            AdminAddress::Unix(_) => Hosts::Any,
+        };
+        let router = around(offer.router(shared.clone()), hosts, Arc::clone(&shared.cx));
+        let tls = tls.clone().filter(|_| offer == Offer::Api);
+        listeners.spawn(connections::serve(listener, tls, router, stop.clone()));
+    }
+    listeners.close();
+    Ok(listeners)
 }
 
-async fn metrics(State(Shared { cx, log_dropped }): State<Shared>) -> Response {
-    cx.metrics.process.log_dropped.set(i64::try_from(log_dropped.dropped_lines()).unwrap_or(i64::MAX));
-    match cx.metrics.encode() {
-        Ok(text) => {
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
-        }
-        Err(error) => {
-            tracing::error!(%error, "cannot write the metrics");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
-}
-
-/// Ready is who accepts connections. An upstream that is down does not make us unready: a load balancer
-/// that took us out would turn an outage's `[SYS/TEMP]` into refused connections.
-async fn ready(State(Shared { cx, .. }): State<Shared>) -> Response {
-    if cx.draining.is_cancelled() {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response()
-    } else {
-        "ready\n".into_response()
-    }
+/// What all listeners have in common.
+fn around(router: Router, hosts: Hosts, cx: Arc<Context>) -> Router {
+    let panicked = move |_| -> Response {
+        // The panic itself was written to the log by the hook.
+        cx.metrics.process.panics.inc();
+        Problem::internal().into_response()
+    };
+    router
+        .layer(from_fn_with_state(hosts, hosts::check))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(envelope::envelope))
 }

@@ -7,7 +7,7 @@ use super::Register;
 /// The process itself. Its memory, descriptors and CPU time come from the crate's own collector.
 #[derive(Debug)]
 pub struct Process {
-    /// Sessions that ended in a panic.
+    /// Sessions and API requests that ended in a panic.
     pub panics: IntCounter,
     /// Log lines that were dropped because nobody read them fast enough.
     pub log_dropped: IntGauge,
@@ -26,7 +26,7 @@ impl Process {
         #[cfg(target_os = "linux")]
         to.0.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self {
-            panics: to.counter("panics_total", "Sessions that ended in a panic.")?,
+            panics: to.counter("panics_total", "Sessions and API requests that ended in a panic.")?,
             log_dropped: to
                 .gauge("log_dropped_lines", "Log lines dropped since the start: their reader is too slow.")?,
             draining: to.gauge("draining", "1 once shutdown has begun.")?,

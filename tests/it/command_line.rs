@@ -71,10 +71,12 @@ plaintext = \"always\"
 url = \"sqlite://{}\"
 [admin]
 address = \"127.0.0.1:0\"
+token_file = \"{}\"
 [upstream]
 {upstream}
 ",
-            self.path("state.db")
+            self.path("state.db"),
+            self.path("admin.tokens")
         )
     }
 
@@ -235,6 +237,7 @@ fn check_finds_dovecot_usable() {
     let authority = dovecot.certificates.authority.display();
     let (imap, imaps) = (dovecot.ports.imap, dovecot.ports.imaps);
     let offers = "it offers, before login";
+    folder.check(NOWHERE).expect(69, &["so nobody can use the API", "lastpop token create"]);
     let plain = folder.check(&format!("address = \"127.0.0.1:{imap}\"\ntls = \"none\""));
     plain.expect(0, &["the configuration is valid", offers, "WARNING: connected without TLS"]);
     plain.expect(0, &["WARNING: passwords are taken without TLS", "\"name\" \"Dovecot\""]);

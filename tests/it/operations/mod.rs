@@ -156,7 +156,7 @@ fn the_probes_answer() {
     let proxy = Proxy::start(&dovecot, Upstream::Plain);
     assert_eq!(proxy.get("/live"), (200, "alive\n".to_owned()));
     assert_eq!(proxy.get("/ready"), (200, "ready\n".to_owned()));
-    assert_eq!(proxy.get("/nothing").0, 404);
+    assert_eq!(proxy.get("/nothing").0, 401);
 }
 
 /// An upstream that is down is no reason to be taken out by a load balancer.

@@ -1,5 +1,6 @@
 //! What the tests stand on: a real Dovecot, a running lastpop, and small clients for both sides.
 
+pub(crate) mod api;
 pub(crate) mod certificates;
 pub(crate) mod dovecot;
 pub(crate) mod imap;

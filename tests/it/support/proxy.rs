@@ -1,7 +1,7 @@
 //! A running lastpop, driven from outside: its configuration file, its ports, its end.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read, Write as _};
+use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use tempfile::TempDir;
 
+use super::api::{self, Answer};
 use super::dovecot::{Dovecot, User};
 use super::pop3::{Pop3, Transport};
 use super::process::terminate;
@@ -40,8 +41,12 @@ pub(crate) struct Endpoints {
     pub(crate) starttls: u16,
     /// POP3 over implicit TLS.
     pub(crate) implicit: u16,
-    /// HTTP: metrics.
+    /// HTTP: the API and metrics; 0 if that is a unix socket.
     pub(crate) admin: u16,
+    /// HTTP: metrics alone, where a test asks for it.
+    pub(crate) metrics: u16,
+    /// HTTP: metrics of users, where a test asks for it.
+    pub(crate) metrics_of_users: u16,
 }
 
 /// A lastpop process in front of one Dovecot. Stopped when dropped.
@@ -70,6 +75,7 @@ impl Proxy {
     ) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let file = directory.path().join("lastpop.toml");
+        api::write_tokens(&directory.path().join("admin.tokens"));
         let mut configuration = toml::from_str(&configuration(dovecot, upstream, directory.path()))
             .expect("a configuration in TOML");
         write(&file, &mut configuration, changes);
@@ -144,15 +150,26 @@ impl Proxy {
 
     /// Asks the admin listener; gives the status code and the body.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
-        let mut http = TcpStream::connect(("127.0.0.1", self.endpoints.admin)).expect("admin");
+        let answer = self.api("GET", path, "", "");
+        (answer.status, answer.body)
+    }
+
+    /// Asks the API with a token and a body in JSON; where one is empty, without.
+    #[track_caller]
+    pub(crate) fn api(&self, method: &str, path: &str, token: &str, body: &str) -> Answer {
+        api::exchange(self.http(), &api::request(method, path, token, body))
+    }
+
+    /// A connection to the admin listener.
+    pub(crate) fn http(&self) -> TcpStream {
+        let http = TcpStream::connect(("127.0.0.1", self.endpoints.admin)).expect("admin");
         http.set_read_timeout(Some(wait::DEADLINE)).expect("timeout");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        http.write_all(request.as_bytes()).expect("ask the admin listener");
-        let mut text = String::new();
-        http.read_to_string(&mut text).expect("an answer from the admin listener");
-        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-        (status.expect("a status line"), body.to_owned())
+        http
+    }
+
+    /// The token file.
+    pub(crate) fn token_file(&self) -> PathBuf {
+        self.directory.path().join("admin.tokens")
     }
 
     /// The port for a transport.
@@ -290,7 +307,10 @@ fn ready(lines: &mpsc::Receiver<String>) -> Endpoints {
             ["LISTEN", "pop3", address, "none"] => endpoints.plain = port_of(address),
             ["LISTEN", "pop3", address, "starttls"] => endpoints.starttls = port_of(address),
             ["LISTEN", "pop3", address, "implicit"] => endpoints.implicit = port_of(address),
+            ["LISTEN", "admin", address] if address.starts_with("unix:") => {}
             ["LISTEN", "admin", address] => endpoints.admin = port_of(address),
+            ["LISTEN", "metrics", address] => endpoints.metrics = port_of(address),
+            ["LISTEN", "metrics-users", address] => endpoints.metrics_of_users = port_of(address),
             _ => panic!("an unknown line on lastpop's stdout: {line}"),
         }
     }
@@ -332,14 +352,15 @@ connections_per_address = \"off\"
 sessions_per_user = \"off\"
 drain_timeout = \"10s\"
 [state]
-url = \"sqlite://{}/state.db\"
+url = \"sqlite://{directory}/state.db\"
 [admin]
 address = \"127.0.0.1:0\"
+token_file = \"{directory}/admin.tokens\"
 [upstream]
 address = \"127.0.0.1:{port}\"
 tls = \"{tls}\"
 ",
-        directory.display()
+        directory = directory.display()
     )
     .expect("a string takes all");
     if let Some(authority) = authority {
