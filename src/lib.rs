@@ -21,7 +21,7 @@
 //! # Floors
 //!
 //! ```text
-//! 4 process    cli, serve, check, listener, admin/*, fleet, logging
+//! 4 process    cli/*, serve, check, listener, admin/*, fleet, logging
 //! 3 flow       session/*                                         async; orchestrates, logs, counts
 //! 2 peers      net/*, imap/{reader,client,login,mailbox,unhide}, async; each wraps one outside thing
 //!              metrics/*, slots, live, store/*, templates
