@@ -2,6 +2,7 @@
 //! its source is held to.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+mod admin;
 mod capabilities;
 mod clients;
 mod command_line;
