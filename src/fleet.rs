@@ -67,7 +67,7 @@ async fn heed(cx: &Context, message: Message) -> Result<(), StoreError> {
     match message {
         Message::Changed(generation, concerns) => cx.store.changed(generation, &concerns).await,
         Message::Kick(user) => {
-            drop(user);
+            cx.live.kick_user(&user);
             Ok(())
         }
     }

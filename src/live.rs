@@ -2,18 +2,26 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use dashmap::DashMap;
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
+
+use crate::policy::Mode;
+use crate::users::UserName;
 
 /// A session that is logged in.
 #[derive(Debug)]
 pub struct Session {
     /// Its id, as in the log.
     pub id: String,
-    /// Whose it is, in lower case.
-    pub user: String,
+    /// Whose it is.
+    pub user: UserName,
+    /// The mode that was decided at its login.
+    pub mode: Mode,
+    /// What it has done so far.
+    pub progress: Progress,
     /// The client's address.
     pub peer: IpAddr,
     /// The address that it connected to.
@@ -28,11 +36,22 @@ pub struct Session {
     pub kick: CancellationToken,
 }
 
+/// What a session has done so far.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Messages retrieved.
+    pub messages: AtomicU64,
+    /// Octets that they took.
+    pub octets: AtomicU64,
+    /// Messages that are marked as deleted.
+    pub marked: AtomicU64,
+}
+
 /// Which sessions: those that have all that is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Of this user, in lower case.
-    pub user: Option<String>,
+    /// Of this user.
+    pub user: Option<UserName>,
     /// With this id.
     pub session: Option<String>,
     /// With a client from this network.
@@ -55,15 +74,28 @@ pub struct Live(Arc<DashMap<String, Arc<Session>>>);
 #[derive(Debug)]
 pub struct Entry {
     live: Live,
-    id: String,
+    session: Arc<Session>,
+}
+
+impl Entry {
+    /// What the session has done so far.
+    pub fn progress(&self) -> &Progress {
+        &self.session.progress
+    }
 }
 
 impl Live {
     /// A session has logged in.
     pub fn enter(&self, session: Session) -> Entry {
-        let id = session.id.clone();
-        self.0.insert(id.clone(), Arc::new(session));
-        Entry { live: self.clone(), id }
+        let session = Arc::new(session);
+        self.0.insert(session.id.clone(), Arc::clone(&session));
+        Entry { live: self.clone(), session }
+    }
+
+    /// Ends all sessions of a user.
+    pub fn kick_user(&self, user: &UserName) {
+        let filter = Filter { user: Some(user.clone()), ..Filter::default() };
+        self.find(&filter).iter().for_each(|session| session.kick.cancel());
     }
 
     /// The sessions that are meant, in no order.
@@ -85,7 +117,7 @@ impl Live {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.live.0.remove(&self.id);
+        self.live.0.remove(&self.session.id);
     }
 }
 
@@ -96,7 +128,9 @@ mod tests {
     fn session(id: &str, user: &str, peer: &str) -> Session {
         Session {
             id: id.to_owned(),
-            user: user.to_owned(),
+            user: UserName::stored(user),
+            mode: Mode::Pop3,
+            progress: Progress::default(),
             peer: peer.parse().expect("an address"),
             local: "192.0.2.1".parse().expect("an address"),
             listener: "[::]:110".to_owned(),
@@ -116,7 +150,8 @@ mod tests {
         ];
         let ids = |user: &str, session: &str, network: &str| {
             let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-            let filter = Filter { user: some(user), session: some(session), network: network.parse().ok() };
+            let user = some(user).map(|name| UserName::stored(&name));
+            let filter = Filter { user, session: some(session), network: network.parse().ok() };
             let mut ids: Vec<String> = live.find(&filter).iter().map(|found| found.id.clone()).collect();
             ids.sort();
             ids.concat()
@@ -134,7 +169,7 @@ mod tests {
             assert_eq!(ids(user, session, network), expected, "{user} {session} {network}");
         }
         let [first, ..] = &entries;
-        assert_eq!((first.id.as_str(), live.len()), ("a", 3));
+        assert_eq!((first.session.id.as_str(), live.len()), ("a", 3));
         drop(entries);
         assert!(live.is_empty());
     }

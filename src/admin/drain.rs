@@ -2,39 +2,19 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::Shared;
 use super::auth::Caller;
 use super::extract::Json;
-
-/// Why the proxy is drained.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Drain {
-    /// Why, for the log.
-    reason: String,
-    /// Only say how many sessions there are.
-    #[serde(default)]
-    dry_run: bool,
-}
-
-/// What came of it.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Draining {
-    /// So many sessions may go on for `limits.drain_timeout`.
-    sessions: usize,
-    /// Nothing was done; this is what would be.
-    dry_run: bool,
-}
+use crate::api::{Draining, Order};
+use crate::policy::instant;
 
 /// Ends this proxy as SIGTERM does.
 ///
 /// There are no new connections, and sessions may go on for `limits.drain_timeout`. Asked once more, it changes
 /// nothing.
 #[utoipa::path(
-    post, path = "/api/v1/drain", tag = "process", operation_id = "drain", request_body = Drain,
+    post, path = "/api/v1/drain", tag = "process", operation_id = "drain", request_body = Order,
     responses(
         (status = 200, description = "Nothing was done, as was asked.", body = Draining),
         (status = 202, description = "The drain has begun.", body = Draining)
@@ -43,13 +23,15 @@ pub(super) struct Draining {
 pub(super) async fn drain(
     State(Shared { cx, .. }): State<Shared>,
     caller: Caller,
-    Json(Drain { reason, dry_run }): Json<Drain>,
+    Json(Order { reason, dry_run, .. }): Json<Order>,
 ) -> (StatusCode, Json<Draining>) {
-    let answer = Json(Draining { sessions: cx.live.len(), dry_run });
+    let timeout = cx.settings.load().limits.drain_timeout.as_secs();
+    let until = instant(Shared::now().saturating_add(i64::try_from(timeout).unwrap_or(i64::MAX)));
+    let answer = Json(Draining { dry_run, sessions: cx.live.len() as u64, until });
     if dry_run {
         return (StatusCode::OK, answer);
     }
-    tracing::info!(actor = caller.name, reason, "the drain was asked for over the API");
+    tracing::info!(actor = caller.name, reason = reason.as_str(), "the drain was asked for over the API");
     cx.drain.cancel();
     (StatusCode::ACCEPTED, answer)
 }

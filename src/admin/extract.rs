@@ -52,8 +52,3 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
         Ok(Self(value))
     }
 }
-
-/// A time for an answer, from Unix seconds (RFC 3339).
-pub fn time(seconds: i64) -> String {
-    jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
-}

@@ -4,8 +4,11 @@
 //! [`auth`] (with [`tokens`], [`token_file`] and [`rates`]), and answered by one of the [`routes`] or [`probes`].
 //! What goes wrong anywhere leaves as a [`problem`].
 
+pub mod audit;
 pub mod auth;
+mod change;
 pub mod connections;
+pub mod domains;
 pub mod drain;
 pub mod envelope;
 pub mod extract;
@@ -21,6 +24,8 @@ pub mod sessions;
 mod tests;
 pub mod token_file;
 pub mod tokens;
+pub mod users;
+mod view;
 
 use std::sync::Arc;
 
@@ -37,6 +42,7 @@ use crate::config::{AdminAddress, Config};
 use crate::net::tls::{self, TlsError};
 use crate::serve::StartError;
 use crate::session::Context;
+use change::of_store as store_problem;
 use hosts::Hosts;
 use listen::Listener;
 use problem::Problem;

@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 
 use super::extract::Json;
 use super::role::Role;
-use super::{Shared, auth, drain, problem, sessions};
+use super::{Shared, audit, auth, domains, drain, problem, sessions, users};
 
 /// Longest body in JSON, in octets.
 const MAX_BODY: usize = 64 * 1024;
@@ -33,9 +33,24 @@ const SCHEME: &str = "token";
 
 /// The API.
 pub(super) fn api() -> OpenApiRouter<Shared> {
-    let viewer = OpenApiRouter::new().routes(routes!(document)).routes(routes!(sessions::list));
-    let operator = OpenApiRouter::new().routes(routes!(sessions::kick));
-    let admin = OpenApiRouter::new().routes(routes!(drain::drain));
+    let viewer = OpenApiRouter::new()
+        .routes(routes!(document))
+        .routes(routes!(sessions::list))
+        .routes(routes!(users::list))
+        .routes(routes!(users::show))
+        .routes(routes!(users::history))
+        .routes(routes!(domains::list))
+        .routes(routes!(domains::show))
+        .routes(routes!(audit::list));
+    let operator = OpenApiRouter::new()
+        .routes(routes!(sessions::kick))
+        .routes(routes!(users::set))
+        .routes(routes!(users::undo))
+        .routes(routes!(users::unhide));
+    let admin = OpenApiRouter::new()
+        .routes(routes!(drain::drain))
+        .routes(routes!(domains::set))
+        .routes(routes!(domains::undo));
     OpenApiRouter::with_openapi(head())
         .merge(behind(Role::Viewer, viewer))
         .merge(behind(Role::Operator, operator))

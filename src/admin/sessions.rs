@@ -1,155 +1,67 @@
 //! Who is logged in, and ending sessions: `lastpop who` and `lastpop kick`.
 
-use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use ipnet::IpNet;
-use serde::de::{Deserializer, Error};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use jiff::Timestamp;
 
 use super::Shared;
 use super::auth::Caller;
-use super::extract::{Json, Query, time};
+use super::extract::{Json, Query};
 use super::problem::Problem;
+use crate::api::{Kick, Kicked, Session, SessionList, SessionQuery, Whom};
 use crate::live::{self, Filter};
-
-/// Sessions in one answer, when nothing else is asked for.
-const PAGE: usize = 100;
-
-/// Sessions in one answer at most.
-const MOST: usize = 1_000;
-
-/// Which sessions to list.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Wanted {
-    /// Only this user's.
-    user: Option<String>,
-    /// Only those with a client from this network or address.
-    #[param(value_type = Option<String>, example = "192.0.2.0/24")]
-    network: Option<Network>,
-    /// So many at most; 100 if it is left out.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
-    /// Go on behind this one: `next` of the page before.
-    after: Option<String>,
-}
-
-/// Sessions that are logged in.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Sessions)]
-pub(super) struct Page {
-    /// By id, in its order.
-    sessions: Vec<Session>,
-    /// How many there are on all pages together.
-    total: usize,
-    /// For `after`, to see the next page; null on the last one.
-    next: Option<String>,
-}
-
-/// A session that is logged in.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Session {
-    /// Its id, as in lastpop's log.
-    id: String,
-    /// Whose it is.
-    user: String,
-    /// The client's address.
-    #[schema(value_type = String, example = "192.0.2.7")]
-    address: IpAddr,
-    /// The address that it connected to.
-    #[schema(value_type = String)]
-    local: IpAddr,
-    /// The listener that it came through.
-    listener: String,
-    /// When it logged in.
-    #[schema(format = DateTime)]
-    since: String,
-    /// The version of TLS; null without.
-    #[schema(example = "TLSv1.3")]
-    tls: Option<&'static str>,
-}
+use crate::policy::instant;
 
 impl From<&live::Session> for Session {
     fn from(session: &live::Session) -> Self {
+        let so_far = &session.progress;
         Self {
-            id: session.id.clone(),
-            user: session.user.clone(),
-            address: session.peer,
-            local: session.local,
-            listener: session.listener.clone(),
-            since: time(session.since),
-            tls: session.tls,
+            session: session.id.clone(),
+            user: session.user.to_string(),
+            address: session.peer.to_string(),
+            tls: session.tls.map(str::to_owned),
+            since: instant(session.since),
+            mode: session.mode,
+            messages: so_far.messages.load(Ordering::Relaxed),
+            octets: so_far.octets.load(Ordering::Relaxed),
+            deleted: so_far.marked.load(Ordering::Relaxed),
         }
     }
 }
 
 /// Lists the sessions that are logged in on this proxy.
 #[utoipa::path(
-    get, path = "/api/v1/sessions", tag = "sessions", operation_id = "list_sessions", params(Wanted),
-    responses((status = 200, description = "A page of them.", body = Page))
+    get, path = "/api/v1/sessions", tag = "sessions", operation_id = "list_sessions", params(SessionQuery),
+    responses((status = 200, description = "A page of them.", body = SessionList))
 )]
 pub(super) async fn list(
     State(shared): State<Shared>,
-    Query(wanted): Query<Wanted>,
-) -> Result<Json<Page>, Problem> {
-    let limit = wanted.limit.unwrap_or(PAGE);
-    if !(1..=MOST).contains(&limit) {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "limit has to be from 1 to 1000."));
-    }
+    Query(query): Query<SessionQuery>,
+) -> Result<Json<SessionList>, Problem> {
     let filter = Filter {
-        user: wanted.user.as_deref().map(canonical),
+        user: query.user.map(|user| shared.canonical(&user)),
         session: None,
-        network: wanted.network.map(|network| network.0),
+        network: query.network.map(|network| network.trunc()),
     };
     let mut found = shared.cx.live.find(&filter);
     let total = found.len();
     found.sort_unstable_by(|one, other| one.id.cmp(&other.id));
-    let begin = wanted.after.map_or(0, |after| found.partition_point(|session| session.id <= after));
-    let page = &found[begin..found.len().min(begin + limit)];
+    let begin = query.after.map_or(0, |after| found.partition_point(|session| session.id <= after));
+    let page = &found[begin..total.min(begin + usize::from(query.limit.get()))];
     let more = begin + page.len() < total;
-    Ok(Json(Page {
+    Ok(Json(SessionList {
         sessions: page.iter().map(|session| session.as_ref().into()).collect(),
-        total,
+        total: total as u64,
         next: page.last().filter(|_| more).map(|session| session.id.clone()),
     }))
 }
 
-/// Which sessions to end: exactly one of `user`, `session` and `network`.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Kick {
-    /// All of this user's.
-    user: Option<String>,
-    /// The one with this id.
-    session: Option<String>,
-    /// All with a client from this network or address.
-    #[schema(value_type = Option<String>, example = "192.0.2.0/24")]
-    network: Option<Network>,
-    /// Why, for the log.
-    reason: Option<String>,
-    /// Only say how many it would end.
-    #[serde(default)]
-    dry_run: bool,
-}
-
-/// What came of it.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Kicked {
-    /// So many sessions were told to end.
-    sessions: usize,
-    /// Nothing was done; this is what would be.
-    dry_run: bool,
-}
-
-/// Ends sessions on this proxy.
+/// Ends sessions.
 ///
 /// As if their connections were lost: nothing that they marked is hidden. A session that has said QUIT goes on
-/// to its end.
+/// to its end. A user's sessions are ended on all proxies, and those of this proxy are counted.
 #[utoipa::path(
     post, path = "/api/v1/sessions/kick", tag = "sessions", operation_id = "kick_sessions",
     request_body = Kick,
@@ -158,49 +70,41 @@ pub(super) struct Kicked {
 pub(super) async fn kick(
     State(shared): State<Shared>,
     caller: Caller,
-    Json(kick): Json<Kick>,
+    Json(Kick { whom, reason, dry_run }): Json<Kick>,
 ) -> Result<Json<Kicked>, Problem> {
-    let Kick { user, session, network, reason, dry_run } = kick;
-    let filter =
-        Filter { user: user.as_deref().map(canonical), session, network: network.map(|network| network.0) };
-    let given = [filter.user.is_some(), filter.session.is_some(), filter.network.is_some()];
-    if given.into_iter().filter(|given| *given).count() != 1 {
-        return Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "Exactly one of user, session and network has to be given.",
-        ));
-    }
+    let filter = match whom {
+        Whom::User(user) => Filter { user: Some(shared.canonical(&user)), ..Filter::default() },
+        Whom::Session(id) => Filter { session: Some(id), ..Filter::default() },
+        Whom::Network(network) => Filter { network: Some(network.trunc()), ..Filter::default() },
+    };
     let sessions = shared.cx.live.find(&filter);
     if !dry_run {
-        end(&sessions, &caller, reason.as_deref());
+        end(&sessions, &caller, reason.as_str());
+        if let Some(user) = &filter.user {
+            shared.cx.store.tell_kick(user).await;
+        }
     }
-    Ok(Json(Kicked { sessions: sessions.len(), dry_run }))
+    Ok(Json(Kicked { dry_run, sessions: sessions.len() as u64 }))
 }
 
-fn end(sessions: &[Arc<live::Session>], caller: &Caller, reason: Option<&str>) {
+fn end(sessions: &[Arc<live::Session>], caller: &Caller, reason: &str) {
     for session in sessions {
         tracing::info!(
-            actor = caller.name, reason, user = session.user, rip = %session.peer, session = session.id,
+            actor = caller.name, reason, user = %session.user, rip = %session.peer, session = session.id,
             "a session is ended by an operator"
         );
         session.kick.cancel();
     }
 }
 
-/// A network, or a single address.
-#[derive(Debug, Clone, Copy)]
-struct Network(IpNet);
-
-impl<'de> Deserialize<'de> for Network {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        let address = || text.parse::<IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
-        let network = text.parse::<IpNet>().ok().or_else(address).map(Self);
-        network.ok_or_else(|| D::Error::custom("expected an address or a network, such as 192.0.2.0/24"))
+impl Shared {
+    /// The one name of a user that somebody has written in some way.
+    pub(super) fn canonical(&self, user: &str) -> crate::users::UserName {
+        self.cx.settings.load().names.canonical(user.as_bytes())
     }
-}
 
-/// The one spelling that the live sessions have.
-fn canonical(user: &str) -> String {
-    user.to_ascii_lowercase()
+    /// Unix seconds.
+    pub(super) fn now() -> i64 {
+        Timestamp::now().as_second()
+    }
 }

@@ -26,7 +26,7 @@ use crate::store::Store;
 
 async fn context() -> (Arc<Context>, tempfile::TempDir) {
     let directory = tempfile::tempdir().expect("a directory");
-    let store = Store::open(&StateUrl::Sqlite(directory.path().join("state.db"))).await.expect("a store");
+    let store = Store::open(&StateUrl::Sqlite(directory.path().join("state.db")), 0).await.expect("a store");
     let metrics = Metrics::new(&[]).expect("metrics");
     (Arc::new(Context::new(&Config::default(), metrics, store).expect("a context")), directory)
 }

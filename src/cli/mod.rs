@@ -18,6 +18,7 @@ mod state;
 mod stream;
 mod summary;
 mod text;
+mod token;
 mod url;
 mod user;
 mod wave;
@@ -80,6 +81,11 @@ enum Other {
     Audit(audit::Audit),
     /// Show how far the migration is.
     Summary(summary::Burndown),
+    /// Make, list and revoke the tokens of the API.
+    Token {
+        #[command(subcommand)]
+        command: token::Command,
+    },
     /// Back up and restore the state.
     State(state::State),
     /// Print completions for a shell.
@@ -131,6 +137,7 @@ impl Other {
             Self::Drain(command) => command.run().await,
             Self::Audit(command) => command.run().await,
             Self::Summary(command) => command.run().await,
+            Self::Token { command } => Ok(token::run(&command)?),
             Self::State(command) => command.run().await,
             Self::Completions { shell } => pages::completions::<Arguments>(shell),
             Self::Man { folder } => pages::man::<Arguments>(&folder),

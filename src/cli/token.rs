@@ -22,7 +22,7 @@ const MODE: u32 = 0o640;
 
 /// What to do with tokens.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Make a token and print it: this once, because only its digest is kept.
     Create {
         /// Whose it is; the audit trail has this name.
@@ -56,7 +56,7 @@ pub enum Command {
 
 /// Where the tokens are.
 #[derive(Debug, Args)]
-pub struct Place {
+pub(super) struct Place {
     /// The token file; without, `admin.token_file` of the configuration.
     #[arg(long)]
     file: Option<PathBuf>,
@@ -67,7 +67,7 @@ pub struct Place {
 
 /// Why there is no such token.
 #[derive(Debug, thiserror::Error)]
-pub enum TokenError {
+pub(super) enum TokenError {
     /// The configuration cannot be used.
     #[error("{0}; or name the token file with --file")]
     Config(#[from] ConfigError),
@@ -112,7 +112,7 @@ impl Place {
 }
 
 /// Does it. What a script wants goes to stdout, what people want to stderr.
-pub fn run(command: &Command) -> Result<(), TokenError> {
+pub(super) fn run(command: &Command) -> Result<(), TokenError> {
     match command {
         Command::Create { name, role, expires, place } => {
             let path = place.file()?;

@@ -3,6 +3,7 @@
 //! that a dashboard never waits for a first event. No label ever names a user.
 
 mod clients;
+mod policy;
 mod process;
 mod register;
 mod sessions;
@@ -12,6 +13,7 @@ mod upstream;
 use prometheus::{Encoder, Registry, TextEncoder};
 
 pub use clients::Clients;
+pub use policy::Policy;
 pub use process::Process;
 use register::Register;
 pub use sessions::Sessions;
@@ -31,6 +33,8 @@ pub struct Metrics {
     pub sessions: Sessions,
     /// Connections to the upstream.
     pub upstream: Upstream,
+    /// Changes of policy.
+    pub policy: Policy,
     /// The state store.
     pub store: Store,
     /// The process itself.
@@ -45,6 +49,7 @@ impl Metrics {
             clients: Clients::new(&to, listeners)?,
             sessions: Sessions::new(&to)?,
             upstream: Upstream::new(&to)?,
+            policy: Policy::new(&to)?,
             store: Store::new(&to)?,
             process: Process::new(&to)?,
             registry: to.0,

@@ -11,6 +11,7 @@ use crate::imap::Error;
 use crate::imap::Unhidden;
 use crate::imap::mailbox::Listed;
 use crate::notice::Kind;
+use crate::policy::Mode;
 use crate::pop3::{Credentials, Maildrop, Transaction};
 use crate::slots::Slot;
 use crate::store::{Facts, StoreError};
@@ -25,6 +26,8 @@ const QUOTA_AGE: i64 = 24 * 60 * 60;
 pub struct Opened {
     /// Whose session it is.
     pub user: UserName,
+    /// The mode that was decided.
+    pub mode: Mode,
     /// The state machine with its maildrop.
     pub transaction: Transaction,
     /// The connection behind it.
@@ -69,7 +72,7 @@ pub async fn open(
     let known = cx.verified.holds(&user, credentials.password(), policy.remember_verified);
     if known || !policy.verify_before_refusing {
         let facts = cx.store.facts(&user).await.ok();
-        if let Verdict::Refuse(refusal) =
+        if let (_, Verdict::Refuse(refusal)) =
             verdict(settings, cx.store.domains(), facts.as_deref(), &user, known, now)
         {
             return Err(Refused::Mode(refusal));
@@ -85,8 +88,8 @@ pub async fn open(
     })?;
     // 3. Whoever has no session is logged out upstream as well.
     match admit(&user, &mut upstream, settings, cx, now).await {
-        Ok(Admitted { transaction, recipe, notice, hidden, ask_quota, slot }) => {
-            Ok(Opened { user, transaction, upstream, recipe, notice, hidden, ask_quota, slot })
+        Ok(Admitted { mode, transaction, recipe, notice, hidden, ask_quota, slot }) => {
+            Ok(Opened { user, mode, transaction, upstream, recipe, notice, hidden, ask_quota, slot })
         }
         Err(refused) => {
             upstream.logout().await;
@@ -97,6 +100,7 @@ pub async fn open(
 
 /// What a session has besides its upstream.
 struct Admitted {
+    mode: Mode,
     transaction: Transaction,
     recipe: Arc<Recipe>,
     notice: Option<Notice>,
@@ -113,7 +117,7 @@ async fn admit(
     now: i64,
 ) -> Result<Admitted, Refused> {
     let facts = cx.store.facts(user).await;
-    let verdict = verdict(settings, cx.store.domains(), facts.as_deref().ok(), user, true, now);
+    let (mode, verdict) = verdict(settings, cx.store.domains(), facts.as_deref().ok(), user, true, now);
     if let Verdict::Refuse(refusal) = verdict {
         cx.verified.remember(user, upstream.credentials().password());
         return Err(Refused::Mode(refusal));
@@ -138,7 +142,7 @@ async fn admit(
     let maildrop = maildrop(&listing, notice.as_ref());
     let transaction = Transaction::new(maildrop, upstream.mailbox().keyword);
     let ask_quota = facts.quota_at.is_none_or(|at| now - at >= QUOTA_AGE);
-    Ok(Admitted { transaction, recipe, notice, hidden, ask_quota, slot })
+    Ok(Admitted { mode, transaction, recipe, notice, hidden, ask_quota, slot })
 }
 
 /// The notice that the verdict asks for. One that cannot be had keeps nobody from their mail.

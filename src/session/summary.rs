@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -121,7 +121,7 @@ impl Summary {
         (self.messages, self.octets) = opened.transaction.maildrop().stat();
         self.hidden = opened.hidden;
         self.cx.metrics.clients.auth_attempts.with_label_values(&[method.label(), "ok"]).inc();
-        self.active = Some(Active::new(Arc::clone(&self.cx), self.live(&user, tls)));
+        self.active = Some(Active::new(Arc::clone(&self.cx), self.live(opened, tls)));
         tracing::info!(
             user, method = method.label(), rip = %self.peer.ip(), lip = %self.local.ip(),
             session = self.session, tls = tls.unwrap_or("none"),
@@ -132,16 +132,16 @@ impl Summary {
     }
 
     /// What operators see of it.
-    fn live(&self, user: &str, tls: Option<&'static str>) -> live::Session {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    fn live(&self, opened: &Opened, tls: Option<&'static str>) -> live::Session {
         live::Session {
             id: self.session.clone(),
-            // For some servers names differ in case; here they do not, as for the limit of sessions.
-            user: user.to_ascii_lowercase(),
+            user: opened.user.clone(),
+            mode: opened.mode,
+            progress: live::Progress::default(),
             peer: self.peer.ip(),
             local: self.local.ip(),
             listener: self.listener.clone(),
-            since: i64::try_from(now).unwrap_or(i64::MAX),
+            since: jiff::Timestamp::now().as_second(),
             tls,
             kick: self.kick.clone(),
         }
@@ -177,6 +177,11 @@ impl Summary {
             Ok(Sent::Complete { octets }) => {
                 count.0 += 1;
                 count.1 += octets;
+                if let Some(active) = self.active.as_ref().filter(|_| portion.is_retrieval()) {
+                    let progress = active.live.progress();
+                    progress.messages.fetch_add(1, Ordering::Relaxed);
+                    progress.octets.fetch_add(*octets, Ordering::Relaxed);
+                }
                 "complete"
             }
             Ok(Sent::Refused | Sent::Vanished) => "refused",
@@ -188,6 +193,13 @@ impl Summary {
             }
         };
         self.cx.metrics.sessions.retrievals.with_label_values(&[verb, result]).inc();
+    }
+
+    /// So many messages are marked as deleted now.
+    pub fn marked(&self, messages: usize) {
+        if let Some(active) = &self.active {
+            active.live.progress().marked.store(messages as u64, Ordering::Relaxed);
+        }
     }
 
     /// UPDATE is over.
@@ -222,13 +234,13 @@ impl Summary {
 #[derive(Debug)]
 struct Active {
     cx: Arc<Context>,
-    _live: live::Entry,
+    live: live::Entry,
 }
 
 impl Active {
     fn new(cx: Arc<Context>, session: live::Session) -> Self {
         cx.metrics.sessions.active.inc();
-        Self { _live: cx.live.enter(session), cx }
+        Self { live: cx.live.enter(session), cx }
     }
 }
 

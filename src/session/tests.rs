@@ -43,18 +43,21 @@ async fn setup() -> Setup {
 /// A client's end of a session that has begun.
 fn client(cx: &Arc<Context>) -> BufReader<DuplexStream> {
     let (ours, theirs) = tokio::io::duplex(4 * 1024);
+    tokio::spawn(serve(arrival(ours), Arc::clone(cx)));
+    BufReader::new(theirs)
+}
+
+fn arrival(stream: DuplexStream) -> Arrival {
     let address = "192.0.2.7:110".parse().expect("an address");
-    let arrival = Arrival {
-        connection: Connection::new(Transport::Memory(ours), COMMANDS),
+    Arrival {
+        connection: Connection::new(Transport::Memory(stream), COMMANDS),
         peer: address,
         local: address,
         listener: "memory".to_owned(),
         implicit_tls: false,
         rules: Rules { stls: false, plaintext: true, login_failures: 3 },
         slot: None,
-    };
-    tokio::spawn(serve(arrival, Arc::clone(cx)));
-    BufReader::new(theirs)
+    }
 }
 
 /// An upstream with one message, up to the end of the listing.
@@ -159,8 +162,9 @@ async fn quit_and_ask(setup: &mut Setup) -> BufReader<DuplexStream> {
     opened.ask_quota = true;
 
     let (ours, mut theirs) = tokio::io::duplex(4 * 1024);
-    let mut pop = PopStream::new(Connection::new(Transport::Memory(ours), COMMANDS));
-    let mut summary = Summary::new(address, address, Arc::clone(cx));
+    let mut arrival = arrival(ours);
+    let mut summary = Summary::new(&arrival, Arc::clone(cx));
+    let mut pop = PopStream::new(std::mem::replace(&mut arrival.connection, Connection::ended()));
     theirs.write_all(b"QUIT\r\n").await.expect("a reader");
     let quit = transaction(&mut pop, opened, &settings, cx, &mut summary).await.expect("a QUIT");
     // The upstream has not been read since the listing: the answer does not wait for it.

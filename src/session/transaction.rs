@@ -70,8 +70,17 @@ pub async fn transaction(
     cx: &Arc<Context>,
     summary: &mut Summary,
 ) -> Result<Quit, End> {
-    let Opened { transaction: mut tx, mut upstream, recipe, notice, user, slot, ask_quota, hidden: _ } =
-        opened;
+    let Opened {
+        transaction: mut tx,
+        mut upstream,
+        recipe,
+        notice,
+        user,
+        slot,
+        ask_quota,
+        mode: _,
+        hidden: _,
+    } = opened;
     let ids =
         UniqueIds { recipe: &recipe, uidvalidity: upstream.mailbox().uidvalidity, notice: notice.as_ref() };
     let mut marked = MarkedCount::new(Arc::clone(cx));
@@ -83,6 +92,7 @@ pub async fn transaction(
         };
         let begun = Instant::now();
         marked.follow(tx.maildrop().marked());
+        summary.marked(tx.maildrop().marked());
         let mut ok = true;
         match step {
             Step::Reply(reply) => {

@@ -53,24 +53,25 @@ pub fn verdict(
     user: &UserName,
     verified: bool,
     now: i64,
-) -> Verdict {
+) -> (Mode, Verdict) {
     let policy = &settings.policy;
     let domain = settings.domains.get(user.domain());
     let language = facts.and_then(|facts| facts.language.as_ref()).map(Language::as_str);
     let wording = policy.wording(domain, language);
     let name = verified.then(|| user.as_str());
-    let refuse =
-        |mode, text| Verdict::Refuse(Refusal { mode, reply: Reply::err_code_owned(Code::SysPerm, text) });
-    match rules(settings, domains, facts, user).decide(now).mode {
+    let mode = rules(settings, domains, facts, user).decide(now).mode;
+    let refuse = |text| Verdict::Refuse(Refusal { mode, reply: Reply::err_code_owned(Code::SysPerm, text) });
+    let verdict = match mode {
         Mode::Pop3 => Verdict::Serve,
         Mode::Notice => Verdict::WithNotice,
         Mode::Brownout => match settings.windows.active(instant(now)) {
-            Some(until) => refuse(Mode::Brownout, wording.brownout(until, name)),
+            Some(until) => refuse(wording.brownout(until, name)),
             None => Verdict::WithNotice,
         },
         Mode::ImapOnly => match policy.response(domain) {
             Response::Notice => Verdict::OnlyFarewell,
-            Response::Refuse => refuse(Mode::ImapOnly, wording.imap_only(name)),
+            Response::Refuse => refuse(wording.imap_only(name)),
         },
-    }
+    };
+    (mode, verdict)
 }

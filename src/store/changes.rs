@@ -1,7 +1,7 @@
 //! Setting modes, and remembering who did: each change is one transaction of what is set, who set it and why, and
 //! the generation that tells all proxies. Nothing is ever taken out of the audit trail.
 
-use super::database::transaction;
+use super::database::{on, transaction};
 use super::generation::{Concerns, RAISE};
 use super::{Store, StoreError, domains};
 use crate::policy::{Mode, Planned, Setting};
@@ -214,7 +214,7 @@ struct Newest {
 impl Store {
     /// What is set for a subject, from the database itself.
     pub async fn setting(&self, subject: &Subject) -> Result<Setting, StoreError> {
-        let found: Option<Row> = super::database::on!(&self.database, pool => sqlx::query_as(subject.select())
+        let found: Option<Row> = on!(&self.database, pool => sqlx::query_as(subject.select())
             .bind(subject.name()).fetch_optional(pool).await)?;
         found.map_or(Ok(Setting::default()), |found| setting(&found))
     }
@@ -239,6 +239,20 @@ impl Store {
         self.changed(changed.generation, &subject.concerns()).await?;
         self.tell(changed.generation, &subject.concerns()).await;
         Ok(changed)
+    }
+
+    /// What is set, and what would be after an undo.
+    pub async fn would_undo(&self, subject: &Subject) -> Result<(Setting, Setting), StoreError> {
+        let newest: Option<Newest> = on!(&self.database, pool => sqlx::query_as(NEWEST)
+            .bind(subject.kind()).bind(subject.name()).fetch_optional(pool).await)?;
+        let newest = newest.ok_or_else(|| StoreError::NothingToUndo(subject.name().to_owned()))?;
+        let before = self.setting(subject).await?;
+        let (undone, after) = newest.read()?;
+        if (before.mode, before.planned) == (undone.mode, undone.planned) {
+            Ok((before, after))
+        } else {
+            Err(StoreError::Superseded(subject.name().to_owned()))
+        }
     }
 
     /// Takes back the newest change of a subject that was not taken back; `setting` of `change` is not used.

@@ -211,6 +211,26 @@ impl Store {
             .await)?;
         Ok(counts)
     }
+
+    /// The same for one domain.
+    pub async fn domain_count(&self, domain: &str, since: i64) -> Result<DomainCount, StoreError> {
+        let select = "SELECT CAST($1 AS TEXT) AS domain, count(*) AS users,
+                count(CASE WHEN last_seen >= $2 THEN 1 END) AS active
+            FROM users WHERE domain = $1";
+        let count: DomainCount = on!(&self.database, pool => sqlx::query_as(select)
+            .bind(domain).bind(since).fetch_one(pool).await)?;
+        Ok(count)
+    }
+
+    /// The same for all users together.
+    pub async fn count_users(&self, since: i64) -> Result<DomainCount, StoreError> {
+        let select = "SELECT '*' AS domain, count(*) AS users,
+                count(CASE WHEN last_seen >= $1 THEN 1 END) AS active
+            FROM users";
+        let count: DomainCount =
+            on!(&self.database, pool => sqlx::query_as(select).bind(since).fetch_one(pool).await)?;
+        Ok(count)
+    }
 }
 
 /// Anything that contains `text`, as LIKE has it.

@@ -57,8 +57,8 @@ fn bodies_are_so_long_and_no_longer() {
     let dovecot = Dovecot::start();
     let proxy = Proxy::start(&dovecot, Upstream::Plain);
     let body = |length: usize| {
-        let rest = length - r#"{"user":"","dry_run":true}"#.len();
-        format!(r#"{{"user":"{}","dry_run":true}}"#, "x".repeat(rest))
+        let around = r#"{"whom":{"user":""},"reason":"x","dry_run":true}"#.len();
+        format!(r#"{{"whom":{{"user":"{}"}},"reason":"x","dry_run":true}}"#, "x".repeat(length - around))
     };
     assert_eq!(proxy.api("POST", KICK, OPERATOR, &body(64 * 1024)).status, 200);
     proxy.api("POST", KICK, OPERATOR, &body(64 * 1024 + 1)).problem(413);

@@ -1,5 +1,5 @@
 //! A million users: what a login, a list and an export cost on each database. The figures are printed; with
-//! IT_FULL=1 the number of users is the real one.
+//! `IT_FULL=1` the number of users is the real one.
 
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,201 @@
+//! Changing a setting: of one user, of a domain, of everyone. What would surprise is said, and what cannot be taken
+//! back wants a confirmation.
+
+use axum::http::StatusCode;
+
+use super::auth::Caller;
+use super::problem::Problem;
+use super::view::{View, setting};
+use super::{Shared, store_problem};
+use crate::api::{self, Order, SetMode};
+use crate::policy::{Mode, Planned, Response, Setting};
+use crate::store::{self, Changed, StoreError, Subject};
+
+/// Longest name of a user, in octets: what a session can log in with.
+const MAX_NAME: usize = 512;
+
+/// A name that can be a user's.
+pub(super) fn check(name: &str) -> Result<(), Problem> {
+    if !name.is_empty() && name.len() <= MAX_NAME && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let detail = "That is no name of a user: it is empty, too long, or has control characters in it.";
+    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail))
+}
+
+/// Sets a mode as ordered, or says what would come of it.
+pub(super) async fn planned(
+    shared: &Shared,
+    caller: &Caller,
+    subject: &Subject,
+    order: &SetMode,
+) -> Result<api::Change, Problem> {
+    let view = View::new(shared);
+    let before = shared.cx.store.setting(subject).await.map_err(store_problem)?.settled(view.now);
+    let after = match order.from.map(jiff::Timestamp::as_second).filter(|from| *from > view.now) {
+        // Until then what is in force now stays.
+        Some(from) => Setting { planned: Some(Planned { mode: order.mode, from }), ..before },
+        None => Setting { mode: order.mode, since: view.now, planned: None },
+    };
+    confirmed(&view, subject, before, after, order.confirm_redownload)?;
+    let changed = if order.dry_run {
+        None
+    } else {
+        let change = store::Change {
+            subject,
+            setting: after,
+            actor: &caller.name,
+            reason: order.reason.as_str(),
+            now: view.now,
+        };
+        let changed = shared.cx.store.set(&change).await.map_err(store_problem)?;
+        log(caller, subject, &changed, order.reason.as_str());
+        count(shared, &view, subject, &changed);
+        Some(changed)
+    };
+    let (before, after) = changed.map_or((before, after), |changed| (changed.before, changed.after));
+    answer(shared, subject, order.dry_run, before, after).await
+}
+
+/// Takes the newest change back, or says what would come of it.
+pub(super) async fn undone(
+    shared: &Shared,
+    caller: &Caller,
+    subject: &Subject,
+    order: &Order,
+) -> Result<api::Change, Problem> {
+    let view = View::new(shared);
+    let (before, after) = shared.cx.store.would_undo(subject).await.map_err(store_problem)?;
+    confirmed(&view, subject, before, after, order.confirm_redownload)?;
+    if order.dry_run {
+        return answer(shared, subject, true, before, after).await;
+    }
+    let change = store::Change {
+        subject,
+        setting: Setting::default(),
+        actor: &caller.name,
+        reason: order.reason.as_str(),
+        now: view.now,
+    };
+    let changed = shared.cx.store.undo(&change).await.map_err(store_problem)?;
+    log(caller, subject, &changed, order.reason.as_str());
+    count(shared, &view, subject, &changed);
+    answer(shared, subject, false, changed.before, changed.after).await
+}
+
+/// Clients forget what they no longer see: whoever saw nothing but the notice downloads everything again. That wants
+/// to be said twice.
+fn confirmed(
+    view: &View,
+    subject: &Subject,
+    before: Setting,
+    after: Setting,
+    confirmed: bool,
+) -> Result<(), Problem> {
+    let mode = |setting| match subject {
+        Subject::User(user) => view.rules(user.domain(), Some(setting)).decide(view.now).mode,
+        Subject::Domain(_) | Subject::Everyone => setting.at(view.now).unwrap_or(view.settings().policy.mode),
+    };
+    let domain = match subject {
+        Subject::User(user) => user.domain(),
+        Subject::Domain(domain) => domain,
+        Subject::Everyone => "",
+    };
+    let policy = &view.settings().policy;
+    let notice = policy.response(view.settings().domains.get(domain)) == Response::Notice;
+    let leaves = mode(before) == Mode::ImapOnly && mode(after) != Mode::ImapOnly;
+    if !(notice && leaves) || confirmed {
+        return Ok(());
+    }
+    let detail = format!(
+        "{} has seen nothing but the notice (response = \"notice\"), so mail programs have forgotten what they had: \
+        they will download all mail again. Send confirm_redownload = true (--confirm-redownload) if that is meant.",
+        subject.name().escape_debug()
+    );
+    Err(Problem::new(StatusCode::CONFLICT, detail))
+}
+
+async fn answer(
+    shared: &Shared,
+    subject: &Subject,
+    dry_run: bool,
+    before: Setting,
+    after: Setting,
+) -> Result<api::Change, Problem> {
+    let view = View::new(shared);
+    let (effective, followers) = match subject {
+        Subject::User(user) => (view.effective(&view.rules(user.domain(), Some(after))), None),
+        Subject::Domain(domain) => {
+            let rules = crate::policy::Rules { domain: Some(after), ..view.rules(domain, None) };
+            let followers = shared.cx.store.followers(Some(domain), view.now).await;
+            (view.effective(&rules), Some(followers.map_err(store_problem)?))
+        }
+        Subject::Everyone => {
+            let rules = crate::policy::Rules { everyone: Some(after), ..view.rules("", None) };
+            let followers = shared.cx.store.followers(None, view.now).await;
+            (view.effective(&rules), Some(followers.map_err(store_problem)?))
+        }
+    };
+    let mut warnings = Vec::new();
+    let policy = &view.settings().policy;
+    let mode = after.planned.map_or(after.mode, |planned| planned.mode);
+    if mode == Some(Mode::Brownout)
+        && view.settings().windows.next(crate::policy::instant(view.now)).is_none()
+    {
+        warnings.push(
+            "No window is to come ([[policy.brownout]]), so nobody will be refused: this is like notice."
+                .to_owned(),
+        );
+    }
+    if matches!(mode, Some(Mode::Notice | Mode::Brownout)) && policy.url.is_none() {
+        warnings
+            .push("policy.url is empty, so the notice cannot say where to read how to switch.".to_owned());
+    }
+    Ok(api::Change {
+        subject: subject.name().to_owned(),
+        dry_run,
+        before: setting(before),
+        after: setting(after),
+        effective,
+        followers,
+        warnings,
+    })
+}
+
+fn log(caller: &Caller, subject: &Subject, changed: &Changed, reason: &str) {
+    tracing::info!(
+        actor = caller.name, kind = subject.kind(), subject = subject.name(),
+        before = %changed.before, after = %changed.after, reason, id = changed.id,
+        "a mode was set"
+    );
+}
+
+/// Counts a user's change by the modes that were and are in force.
+fn count(shared: &Shared, view: &View, subject: &Subject, changed: &Changed) {
+    let mode = |setting| match subject {
+        Subject::User(user) => view.rules(user.domain(), Some(setting)).decide(view.now).mode,
+        Subject::Domain(domain) => {
+            crate::policy::Rules { domain: Some(setting), ..view.rules(domain, None) }.decide(view.now).mode
+        }
+        Subject::Everyone => {
+            crate::policy::Rules { everyone: Some(setting), ..view.rules("", None) }.decide(view.now).mode
+        }
+    };
+    let (from, to) = (mode(changed.before).as_str(), mode(changed.after).as_str());
+    shared.cx.metrics.policy.changes.with_label_values(&[subject.kind(), from, to]).inc();
+}
+
+/// What the API says of a store that did not do it.
+#[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
+pub(super) fn of_store(error: StoreError) -> Problem {
+    let status = match error {
+        StoreError::NothingToUndo(_) | StoreError::Superseded(_) => StatusCode::CONFLICT,
+        _ => {
+            tracing::error!(%error, "the state store failed under the API");
+            let detail =
+                "The state store does not answer. Nothing was changed; try again, and see lastpop's log.";
+            return Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+        }
+    };
+    Problem::new(status, format!("{error}."))
+}

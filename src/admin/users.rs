@@ -1,0 +1,168 @@
+//! Users: what is known of them, which mode is in force and why, and changing it.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use super::auth::Caller;
+use super::change::{check, planned, undone};
+use super::extract::{Json, Path, Query};
+use super::problem::Problem;
+use super::view::View;
+use super::{Shared, store_problem};
+use crate::api::{
+    AuditList, AuditQuery, Change, Order, SetMode, Unhidden, Unhide, UserDetail, UserList, UserQuery,
+};
+use crate::store::{Subject, Trail};
+
+/// Lists users, in the order of their names.
+#[utoipa::path(
+    get, path = "/api/v1/users", tag = "users", operation_id = "list_users", params(UserQuery),
+    responses((status = 200, description = "A page of users.", body = UserList))
+)]
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    Query(query): Query<UserQuery>,
+) -> Result<Json<UserList>, Problem> {
+    let (limit, after) = (query.limit.get(), query.after.clone().unwrap_or_default());
+    let view = View::new(&shared);
+    let select = view.select(query.filter());
+    let mut rows = shared.cx.store.users(&select, &after, limit + 1).await.map_err(store_problem)?;
+    // One more than a page tells whether there is another.
+    let more = rows.len() > usize::from(limit);
+    rows.truncate(usize::from(limit));
+    let next = rows.last().filter(|_| more).map(|row| row.username.clone());
+    let users =
+        rows.into_iter().map(|row| view.user(row)).collect::<Result<_, _>>().map_err(store_problem)?;
+    Ok(Json(UserList { users, next }))
+}
+
+/// Shows one user, and explains the mode.
+#[utoipa::path(
+    get, path = "/api/v1/users/{user}", tag = "users", operation_id = "show_user",
+    params(("user" = String, Path, description = "The name, in any spelling.")),
+    responses(
+        (status = 200, description = "The user.", body = UserDetail),
+        (status = 404, description = "The user is not known.", body = crate::api::Problem)
+    )
+)]
+pub(super) async fn show(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+) -> Result<Json<UserDetail>, Problem> {
+    let user = shared.canonical(&name);
+    let row = shared.cx.store.user(&user).await.map_err(store_problem)?;
+    let Some(row) = row else { return Err(unknown(user.as_str())) };
+    let view = View::new(&shared);
+    let explanation = view.explain(&row).map_err(store_problem)?;
+    Ok(Json(UserDetail { user: view.user(row).map_err(store_problem)?, explanation }))
+}
+
+/// Lists what was done to one user, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/users/{user}/history", tag = "users", operation_id = "user_history",
+    params(("user" = String, Path, description = "The name, in any spelling."), AuditQuery),
+    responses((status = 200, description = "A page of the audit trail.", body = AuditList))
+)]
+pub(super) async fn history(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    Query(query): Query<AuditQuery>,
+) -> Result<Json<AuditList>, Problem> {
+    let subject = shared.canonical(&name).as_str().to_owned();
+    let trail = Trail { kind: Some("user"), subject: Some(subject), batch: query.batch.clone() };
+    super::audit::page(&shared, &trail, &query).await
+}
+
+/// Sets the mode of one user, now or from a date on.
+///
+/// It takes the place of whatever was set or planned for the user before. A session that is under way goes on to its
+/// end.
+#[utoipa::path(
+    put, path = "/api/v1/users/{user}/mode", tag = "users", operation_id = "set_user_mode",
+    params(("user" = String, Path, description = "The name, in any spelling.")), request_body = SetMode,
+    responses(
+        (status = 200, description = "What was changed, or would be.", body = Change),
+        (status = 409, description = "It needs a confirmation.", body = crate::api::Problem)
+    )
+)]
+pub(super) async fn set(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Json(order): Json<SetMode>,
+) -> Result<Json<Change>, Problem> {
+    let user = shared.canonical(&name);
+    check(user.as_str())?;
+    let subject = Subject::User(user);
+    planned(&shared, &caller, &subject, &order).await.map(Json)
+}
+
+/// Takes back the newest change of one user's mode that was not taken back yet.
+#[utoipa::path(
+    post, path = "/api/v1/users/{user}/undo", tag = "users", operation_id = "undo_user",
+    params(("user" = String, Path, description = "The name, in any spelling.")), request_body = Order,
+    responses(
+        (status = 200, description = "What was changed, or would be.", body = Change),
+        (status = 409, description = "There is nothing to undo, or it needs a confirmation.",
+            body = crate::api::Problem)
+    )
+)]
+pub(super) async fn undo(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Json(order): Json<Order>,
+) -> Result<Json<Change>, Problem> {
+    let subject = Subject::User(shared.canonical(&name));
+    undone(&shared, &caller, &subject, &order).await.map(Json)
+}
+
+/// Shows hidden messages again, at the customer's next login.
+#[utoipa::path(
+    post, path = "/api/v1/users/{user}/unhide", tag = "users", operation_id = "unhide",
+    params(("user" = String, Path, description = "The name, in any spelling.")), request_body = Unhide,
+    responses(
+        (status = 200, description = "What will be done, or would be.", body = Unhidden),
+        (status = 404, description = "The user is not known.", body = crate::api::Problem)
+    )
+)]
+pub(super) async fn unhide(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Json(Unhide { since, reason, dry_run }): Json<Unhide>,
+) -> Result<Json<Unhidden>, Problem> {
+    let user = shared.canonical(&name);
+    let row = shared.cx.store.user(&user).await.map_err(store_problem)?;
+    let Some(row) = row else { return Err(unknown(user.as_str())) };
+    let mut warnings = Vec::new();
+    if row.hidden_messages == Some(0) {
+        warnings.push("At the last login nothing was hidden.".to_owned());
+    }
+    if !dry_run {
+        let midnight = |day: jiff::civil::Date| day.to_zoned(jiff::tz::TimeZone::UTC);
+        let seconds = since.and_then(|day| midnight(day).ok()).map_or(0, |at| at.timestamp().as_second());
+        let now = Shared::now();
+        let asked = shared.cx.store.ask_to_unhide(&user, seconds, &caller.name, reason.as_str(), now);
+        asked.await.map_err(store_problem)?;
+        tracing::info!(actor = caller.name, %user, reason = reason.as_str(), "hidden mail is to be shown again");
+    }
+    let messages = since.is_none().then_some(row.hidden_messages).flatten();
+    Ok(Json(Unhidden {
+        user: user.to_string(),
+        dry_run,
+        since,
+        done: false,
+        messages: messages.and_then(|messages| u64::try_from(messages).ok()),
+        warnings,
+    }))
+}
+
+fn unknown(user: &str) -> Problem {
+    let detail = format!(
+        "{} is not known here: nobody of that name has logged in through lastpop, and nothing was set. Is the \
+        spelling right, and the domain?",
+        user.escape_debug()
+    );
+    Problem::new(StatusCode::NOT_FOUND, detail)
+}
