@@ -57,6 +57,7 @@ pub mod cli;
 pub mod config;
 pub mod fleet;
 pub mod imap;
+pub mod import;
 pub mod listener;
 pub mod live;
 pub mod logging;
