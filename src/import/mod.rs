@@ -153,7 +153,7 @@ impl Rows {
         let mode = match field(columns.mode) {
             "" => return Err(Problem::NoMode),
             INHERIT => None,
-            word => Some(Mode::parse(word).ok_or_else(|| Problem::mode(word))?),
+            word => Some(word.parse::<Mode>().map_err(|_| Problem::mode(word))?),
         };
         let from = match field(columns.from) {
             "" => None,

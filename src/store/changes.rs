@@ -199,6 +199,11 @@ const NEWEST: &str =
     WHERE kind = $1 AND subject = $2 AND action IN ('set', 'import', 'wave', 'rollback') AND undone_by IS NULL
     ORDER BY id DESC LIMIT 1";
 
+/// An import may have set the language as well; an empty one is none.
+const RESTORE_LANGUAGE: &str = "UPDATE users SET language = NULLIF(a.old_language, '')
+    FROM audit a WHERE a.id = $1 AND a.kind = 'user' AND users.username = a.subject
+        AND users.language = a.new_language";
+
 #[derive(sqlx::FromRow)]
 struct Newest {
     id: String,
@@ -278,6 +283,7 @@ impl Store {
             }
             let id = id(generation);
             write_setting!(tx, subject, "undo", before, after, change, &id);
+            sqlx::query(RESTORE_LANGUAGE).bind(&newest.id).execute(&mut *tx).await?;
             sqlx::query("UPDATE audit SET undone_by = $1 WHERE id = $2")
                 .bind(&id)
                 .bind(&newest.id)

@@ -99,6 +99,18 @@ macro_rules! transaction {
 
 pub(super) use {on, transaction};
 
+/// Rows that one INSERT writes. `SQLite` takes 32,766 parameters.
+pub(super) const ROWS: usize = 500;
+
+/// The rows of an INSERT: each is `lead` and `columns` parameters, which are numbered from `first` on.
+pub(super) fn rows(lead: &str, rows: usize, columns: usize, first: usize) -> String {
+    let row = |row: usize| {
+        let parameters = (0..columns).map(|column| format!("${}", first + row * columns + column));
+        format!("({lead}{})", parameters.collect::<Vec<_>>().join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
 impl Database {
     /// Connects. A file is made if it is not there, and must not be in use by another proxy.
     pub(super) async fn connect(url: &StateUrl) -> Result<Self, StoreError> {
@@ -180,4 +192,15 @@ pub(super) async fn sqlite(path: &Path, create: bool) -> Result<SqlitePool, Stor
         source,
         next: "check that its folder exists and may be written to",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_an_insert() {
+        assert_eq!(rows("$1, ", 2, 2, 2), "($1, $2, $3), ($1, $4, $5)");
+        assert_eq!(rows("", 1, 1, 1), "($1)");
+    }
 }

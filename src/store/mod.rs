@@ -1,14 +1,18 @@
 //! The state store: facts that must outlive the process, in a database.
 //!
 //! [`facts`] answers a login (one query, or none), `pins` keeps unique-ids as they are, [`changes`] sets modes
-//! and remembers who did, [`domains`] holds the few rules that are always in memory, and [`generation`] tells what
-//! is in memory from what is true. The other files are what administrators and the usage ledger need.
+//! and remembers who did, `bulk` sets those of a million users at once, [`waves`] does so step by step, [`domains`]
+//! holds the few rules that are always in memory, and [`generation`] tells what is in memory from what is true. The
+//! other files are what administrators and the usage ledger need.
 
 pub mod audit;
+mod batch;
+mod bulk;
 pub mod changes;
 pub mod copy;
 mod database;
 pub mod domains;
+mod effective;
 pub mod facts;
 pub mod generation;
 mod lease;
@@ -17,8 +21,10 @@ mod migrate;
 pub mod notices;
 pub mod notify;
 mod pins;
+mod undo;
 mod unhide;
 pub mod users;
+pub mod waves;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,16 +35,21 @@ use quick_cache::sync::Cache;
 use crate::config::StateUrl;
 use crate::users::UserName;
 pub use audit::{AuditRow, Trail};
+pub use batch::Moves;
+pub use bulk::{Applied, Batch};
 pub use changes::{Change, Changed, Subject};
 use database::Database;
 pub use domains::Domains;
+pub use effective::Configured;
 pub use facts::Facts;
 pub use generation::Concerns;
 use generation::Generation;
 pub use notices::{Begun, Source};
 pub use notify::{Message, Messages};
 pub use pins::Pin;
+pub use undo::Undone;
 pub use users::{DomainCount, InForce, Inherited, Select, UserRow};
+pub use waves::WaveError;
 
 /// Users whose facts are kept in memory, so that a poll asks the database nothing, and a lost database stops
 /// only those whom this proxy has not served. About 400 octets each.
@@ -130,6 +141,9 @@ pub enum StoreError {
     /// A copy would overwrite something.
     #[error("nothing was copied: {0}, and a copy goes only where nothing is")]
     NotEmpty(String),
+    /// A wave cannot be made, or not do what is asked of it.
+    #[error(transparent)]
+    Wave(#[from] WaveError),
     /// There is no change left that could be undone.
     #[error("there is no change of {0} left to undo")]
     NothingToUndo(String),
@@ -141,7 +155,7 @@ pub enum StoreError {
 impl StoreError {
     /// Is it the store that failed, rather than whoever asked?
     pub const fn is_outage(&self) -> bool {
-        !matches!(self, Self::NothingToUndo(_) | Self::Superseded(_))
+        !matches!(self, Self::NothingToUndo(_) | Self::Superseded(_) | Self::Wave(_))
     }
 }
 

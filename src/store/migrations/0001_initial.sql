@@ -97,8 +97,11 @@ CREATE TABLE audit (
     old_planned_mode TEXT,
     old_planned_from BIGINT,
     new_mode         TEXT,
+    new_since        BIGINT,
     new_planned_mode TEXT,
     new_planned_from BIGINT,
+    old_language     TEXT,                        -- NULL: the change is not about it; empty: none is set
+    new_language     TEXT,
     detail           TEXT,
     reason           TEXT   NOT NULL,
     batch            TEXT   NOT NULL,
@@ -128,6 +131,7 @@ CREATE TABLE waves (
     target     TEXT   NOT NULL,                    -- JSON
     state      TEXT   NOT NULL,
     batch      TEXT   NOT NULL,                    -- what its changes are called in users.set_by
+    members    BIGINT,                             -- how many; NULL: not known before it starts
     changed_at BIGINT NOT NULL
 );
 
@@ -138,19 +142,15 @@ CREATE TABLE wave_steps (
     mode     TEXT   NOT NULL,
     fired_at BIGINT,
     users    BIGINT,
+    batch    TEXT,                                 -- what the audit trail calls what it did
     PRIMARY KEY (wave, step)
 );
 
+-- What members had before the wave is in the audit trail, under the batch of the first step that moved them.
 CREATE TABLE wave_members (
-    wave             TEXT   NOT NULL,
-    username         TEXT   NOT NULL,
-    domain           TEXT   NOT NULL,
-    -- What was set before the first step, for the way back; moved = 1 once a step has changed it.
-    moved            BIGINT NOT NULL DEFAULT 0,
-    old_mode         TEXT,
-    old_since        BIGINT,
-    old_planned_mode TEXT,
-    old_planned_from BIGINT,
+    wave     TEXT NOT NULL,
+    username TEXT NOT NULL,
+    domain   TEXT NOT NULL,
     PRIMARY KEY (wave, username)
 );
 

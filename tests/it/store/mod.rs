@@ -1,11 +1,15 @@
 //! The state store's promises, each held on both databases: a `SQLite` file and a real PostgreSQL.
 
+mod bulk;
 mod copy;
 mod lists;
 mod modes;
 mod opening;
 mod pins;
 mod scale;
+mod targets;
+mod waves;
+mod waves_at_once;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -60,4 +64,38 @@ fn on_both<F: Future<Output = ()>>(name: &str, test: impl Fn(Place) -> F) {
 
 fn user(name: &str) -> UserName {
     UserName::stored(name)
+}
+
+/// A number, from the database itself.
+async fn count(place: &Place, query: &str) -> i64 {
+    let query = sqlx::AssertSqlSafe(query.to_owned());
+    match &place.url {
+        StateUrl::Sqlite(path) => {
+            let pool = sqlx::SqlitePool::connect_with(file(path)).await.expect("the file");
+            sqlx::query_scalar(query).fetch_one(&pool).await.expect("a number")
+        }
+        StateUrl::Postgres(url) => {
+            let pool = sqlx::PgPool::connect(url.secret()).await.expect("the server");
+            sqlx::query_scalar(query).fetch_one(&pool).await.expect("a number")
+        }
+    }
+}
+
+/// Does something to the database itself, behind the store's back.
+async fn execute(place: &Place, statement: &str) {
+    let statement = sqlx::AssertSqlSafe(statement.to_owned());
+    match &place.url {
+        StateUrl::Sqlite(path) => {
+            let pool = sqlx::SqlitePool::connect_with(file(path)).await.expect("the file");
+            sqlx::query(statement).execute(&pool).await.expect("done");
+        }
+        StateUrl::Postgres(url) => {
+            let pool = sqlx::PgPool::connect(url.secret()).await.expect("the server");
+            sqlx::query(statement).execute(&pool).await.expect("done");
+        }
+    }
+}
+
+fn file(path: &std::path::Path) -> sqlx::sqlite::SqliteConnectOptions {
+    sqlx::sqlite::SqliteConnectOptions::new().filename(path).busy_timeout(std::time::Duration::from_secs(30))
 }
