@@ -34,6 +34,7 @@ pub async fn follow(cx: Arc<Context>, stop: CancellationToken) {
                 None => seen(&cx, &mut messages).await,
             };
             cx.metrics.store.up.set(i64::from(result.is_ok()));
+            cx.metrics.store.generation.set(cx.store.generation());
             match result {
                 Ok(()) if !up => tracing::info!("the state store is back"),
                 Err(error) if up => {

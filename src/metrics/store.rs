@@ -9,6 +9,8 @@ use super::Register;
 pub struct Store {
     /// 1 while it answers.
     pub up: IntGauge,
+    /// The newest change of policy that is in force here.
+    pub generation: IntGauge,
     /// Logins that it could not serve.
     pub errors: IntCounter,
     /// Users whose mailbox has another UIDVALIDITY than before.
@@ -19,6 +21,10 @@ impl Store {
     pub(super) fn new(to: &Register) -> Result<Self, Error> {
         Ok(Self {
             up: to.gauge("store_up", "1 while the state store answers.")?,
+            generation: to.gauge(
+                "policy_generation",
+                "Number of the newest change of policy that is in force; soon the same on every proxy.",
+            )?,
             errors: to.counter("store_errors_total", "Logins that failed because of the state store.")?,
             uidvalidity_changes: to.counter(
                 "uidvalidity_changes_total",

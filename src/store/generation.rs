@@ -87,6 +87,11 @@ pub(super) const RAISE: &str =
     "UPDATE counters SET value = value + 1 WHERE name = 'generation' RETURNING value";
 
 impl Store {
+    /// The number of the newest change of policy that is in force here.
+    pub fn generation(&self) -> i64 {
+        self.generation.known()
+    }
+
     /// Takes notice of a change that this or another proxy has made.
     pub async fn changed(&self, generation: i64, concerns: &Concerns) -> Result<(), StoreError> {
         // A message that is not the next one means that others were missed.
