@@ -36,6 +36,7 @@ needed=(
   /usr/bin/curl curl
   /usr/bin/openssl openssl
   /usr/bin/python3 python3
+  /usr/bin/faketime faketime
   /usr/bin/promtool prometheus
   "${initdb[0]}" postgresql
   /usr/bin/shellcheck shellcheck

@@ -31,6 +31,11 @@ transcripts! {
     authenticate_plain_refused
     authenticate_plain_where_login_is_disabled
     bad_commands_before_login
+    brownout
+    brownout_clocks_back
+    brownout_clocks_forward
+    brownout_ends
+    brownout_over_midnight
     capa_after_login
     capa_before_login
     capa_offers_stls
@@ -49,6 +54,7 @@ transcripts! {
     dele_then_reset
     dele_then_too_many_bad_commands
     empty_maildrop
+    farewell
     foreign_tags
     foreign_tags_too_many
     half_close_after_pipelining
@@ -62,6 +68,11 @@ transcripts! {
     idle_upstream_closes_then_dele_quit
     idle_upstream_closes_then_quit
     idle_upstream_says_bye
+    imap_only
+    imap_only_comes_again
+    imap_only_sentences
+    imap_only_unverified
+    imap_only_upstream_away
     keywords_not_allowed
     keywords_only_this_one
     line_empty
@@ -97,6 +108,20 @@ transcripts! {
     login_unavailable
     mailbox_is_read_only
     messages_marked_deleted_over_imap
+    mode_changed_in_a_session
+    mode_from_a_date
+    mode_in_every_spelling
+    mode_of_the_first_rule
+    mode_pop3
+    mode_undone
+    notice
+    notice_alone
+    notice_and_messages_deleted
+    notice_dele_quit
+    notice_dele_without_quit
+    notice_in_latvian
+    notice_is_the_same_next_time
+    notice_without_keywords
     numbers_dele
     numbers_list
     numbers_of_deleted_messages
@@ -210,6 +235,8 @@ transcripts! {
     top_windows_behind_the_end
     two_clients
     two_clients_delete_the_same_message
+    unhide
+    unhide_since
     unsolicited_responses
     upstream_closes_before_the_greeting
     upstream_greeting_bye

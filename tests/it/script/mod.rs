@@ -11,6 +11,13 @@
 //! @ absent CANARY                      no reply may contain this
 //! @ secret hunter2                     neither a reply nor the log may contain this
 //! @ pieces whole                       how bytes are cut, if not the usual "whole 1"
+//! @ time 2026-12-01 09:30 Europe/Riga  lastpop's clock shows this and stands still, until the next such line; a time
+//!                                      that a clock shows twice is written with its offset: 2026-10-25T03:30+02
+//! @ set user alice@example.net notice  an administrator sets a rule: of `user NAME`, of `domain NAME`, of `everyone`;
+//!                                      `-` inherits, `notice>imap-only@2026-12-01T00:00:00Z` plans
+//! @ undo user alice@example.net        ... and takes the newest change of it back
+//! @ unhide alice@example.net           ... and has hidden mail shown again, or mail `since 2026-11-01`
+//! @ language alice@example.net lv      what is known of a user; only before the dialogue begins
 //!
 //! C: USER alice                        the client sends this line
 //! S: +OK                               lastpop replies
@@ -29,11 +36,14 @@
 //!   any line. `S: [3 times] +OK` is three such lines.
 //! * `S: [lines with TOP; UIDL without STLS]` reads to the lone dot, in any order.
 //! * `S: [closes]`, `S: [resets]`, `S: [ends]`: lastpop closes cleanly and says nothing before; resets, perhaps after
-//!   a part of a message, but never after a lone dot or `-ERR`; does either and says nothing before.
+//!   a part of a message, but never after a lone dot or `-ERR`; does either and says nothing before. What follows of
+//!   this client is about a new connection.
 //! * `C: [closes]` (a FIN; the client still reads) and `C: [resets]`; `< [closes]` and `< [resets]` for the server.
 //! * `> [closes]`: lastpop leaves this upstream connection, saying nothing more, or LOGOUT.
 //! * `C=`, `S=`, `<=`, `>=` are raw octets without CRLF: `\r \n \t \0 \\ \xHH`, and `\(TEXT*1000)` repeats.
 //! * `{#}` at the end of a `<` line is a literal's length, counted up to the next line that begins with `)`.
+//! * `@ time`, `@ set`, `@ undo` and `@ unhide` may stand in the middle of the dialogue as well. The runner goes on when
+//!   lastpop has noticed. Names are in canonical form.
 //! * `C2:` and `S2:` are a second client; `>1` and `<1` are the first upstream connection, `>` and `<` the newest.
 //!
 //! After the last step the runner closes the clients and checks what holds for every session: the clients got nothing
@@ -41,6 +51,7 @@
 //! does not name, and lastpop is still running without a panic in its log.
 
 mod answer;
+mod deed;
 mod list;
 mod parse;
 mod pattern;
@@ -49,6 +60,7 @@ mod run;
 mod step;
 mod verdict;
 mod wire;
+mod world;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::step::{Place, Step, step};
+use super::deed::{Deed, deed};
+use super::step::{Place, Step, What, step};
 
 /// How deep includes may include.
 const INCLUDE_DEPTH: usize = 4;
@@ -12,6 +13,8 @@ const INCLUDE_DEPTH: usize = 4;
 /// A whole transcript, ready to run.
 #[derive(Debug, Default)]
 pub(super) struct Script {
+    /// The file's name, with `_`.
+    pub(super) name: String,
     /// `@ config section.key = value`, in order.
     pub(super) config: Vec<(String, String)>,
     /// `@ pieces …`: how the bytes of both peers are cut; `None` is "in one piece".
@@ -20,13 +23,16 @@ pub(super) struct Script {
     pub(super) absent: Vec<String>,
     /// `@ secret TEXT`: what neither a reply nor the log may contain.
     pub(super) secret: Vec<String>,
+    /// What is done before the dialogue begins.
+    pub(super) before: Vec<Deed>,
     /// What happens, in order.
     pub(super) steps: Vec<Step>,
 }
 
 /// Reads a transcript and everything that it includes.
 pub(super) fn file(path: &Path) -> Result<Script, String> {
-    let mut script = Script::default();
+    let name = path.file_stem().map(|name| name.to_string_lossy().replace('-', "_")).unwrap_or_default();
+    let mut script = Script { name, ..Script::default() };
     read_into(&mut script, path, 0)?;
     if script.steps.is_empty() {
         return Err(format!("{}: no step in it", path.display()));
@@ -35,6 +41,14 @@ pub(super) fn file(path: &Path) -> Result<Script, String> {
         script.pieces = vec![None, Some(1)];
     }
     Ok(script)
+}
+
+impl Script {
+    /// Are rules changed while lastpop runs?
+    pub(super) fn changes_rules_later(&self) -> bool {
+        let changes = |step: &Step| matches!(&step.what, What::Does(deed) if !matches!(deed, Deed::Time(_)));
+        self.steps.iter().any(changes)
+    }
 }
 
 fn read_into(script: &mut Script, path: &Path, depth: usize) -> Result<(), String> {
@@ -60,7 +74,7 @@ fn read_into(script: &mut Script, path: &Path, depth: usize) -> Result<(), Strin
                     path.ancestors().find(|dir| dir.ends_with("scripts")).unwrap_or(Path::new("."));
                 read_into(script, &included.join("include").join(format!("{name}.txt")), depth + 1)?;
             } else {
-                obey(script, directive).map_err(|problem| complain(&problem))?;
+                obey(script, directive, &place).map_err(|problem| complain(&problem))?;
             }
             continue;
         }
@@ -71,8 +85,17 @@ fn read_into(script: &mut Script, path: &Path, depth: usize) -> Result<(), Strin
 }
 
 /// `@ …`, except `@ include`.
-fn obey(script: &mut Script, directive: &str) -> Result<(), String> {
-    if let Some((key, value)) = directive.strip_prefix("config ").and_then(|rest| rest.split_once(" = ")) {
+fn obey(script: &mut Script, directive: &str, place: &Place) -> Result<(), String> {
+    if let Some(deed) = deed(directive) {
+        let deed = deed?;
+        if script.steps.is_empty() {
+            script.before.push(deed);
+        } else {
+            script.steps.push(Step { place: place.clone(), what: What::Does(deed) });
+        }
+    } else if let Some((key, value)) =
+        directive.strip_prefix("config ").and_then(|rest| rest.split_once(" = "))
+    {
         script.config.push((key.to_owned(), value.to_owned()));
     } else if let Some(text) = directive.strip_prefix("absent ") {
         script.absent.push(text.to_owned());

@@ -14,6 +14,7 @@ use super::proxy::Proxy;
 use super::step::{Step, What};
 use super::verdict::nothing_but_logout;
 use super::wire::{Came, DEADLINE, End, Wire, shown};
+use super::world::World;
 
 /// RFC 1939 §3 and RFC 2449 §4: a reply line, with its CRLF.
 const LONGEST_REPLY: usize = 512;
@@ -34,6 +35,7 @@ pub(super) struct Run<'a> {
     piece: Option<usize>,
     pub(super) listener: TcpListener,
     proxy: Proxy,
+    world: World,
     /// `None` once the client reset the connection.
     pub(super) clients: BTreeMap<usize, Option<Wire>>,
     pub(super) upstreams: Vec<Upstream>,
@@ -49,10 +51,20 @@ pub(super) fn run(script: &Script, piece: Option<usize>) -> Result<(), String> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
     SockRef::from(&listener).set_read_timeout(Some(DEADLINE)).map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let proxy = Proxy::start(address, &script.config)?;
+    let world = World::new(script, &piece.map_or_else(|| "whole".to_owned(), |size| size.to_string()))?;
+    let proxy = Proxy::start(address, &world, &script.config)?;
     let (clients, upstreams) = (BTreeMap::new(), Vec::new());
-    let mut run =
-        Run { script, piece, listener, proxy, clients, upstreams, heard: Vec::new(), told: Vec::new() };
+    let mut run = Run {
+        script,
+        piece,
+        listener,
+        proxy,
+        world,
+        clients,
+        upstreams,
+        heard: Vec::new(),
+        told: Vec::new(),
+    };
     let mut outcome = run.steps();
     let running = run.proxy.is_running();
     let log = run.proxy.stop();
@@ -147,11 +159,16 @@ impl Run<'_> {
                 self.upstream(*upstream)?;
                 self.forget(*upstream).map(Wire::reset);
             }
+            What::Does(deed) => {
+                if let Some(generation) = self.world.does(deed)? {
+                    self.proxy.follows(generation);
+                }
+            }
         }
         Ok(())
     }
 
-    /// The client's connection, made at its first mention.
+    /// The client's connection, made when it is mentioned and there is none.
     fn client(&mut self, number: usize) -> Result<&mut Wire, String> {
         let wire = match self.clients.entry(number) {
             Entry::Occupied(known) => known.into_mut(),
@@ -235,6 +252,9 @@ impl Run<'_> {
         let in_words = || format!("expected {name}\n    came     {} then {}", shown(&bytes), end.words());
         if wanted.is_some_and(|wanted| wanted != end) {
             return Err(in_words());
+        }
+        if let Some(Some(wire)) = self.clients.remove(&client) {
+            self.heard.extend_from_slice(wire.received());
         }
         if wanted == Some(End::Reset) {
             let mut lines = bytes.split(|byte| *byte == b'\n');

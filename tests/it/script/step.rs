@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::deed::Deed;
 use super::pattern::Pattern;
 
 /// One line of a transcript.
@@ -46,6 +47,7 @@ pub(super) enum What {
     AnswerBytes { upstream: Option<usize>, bytes: Vec<u8> },
     ServerCloses { upstream: Option<usize> },
     ServerResets { upstream: Option<usize> },
+    Does(Deed),
 }
 
 /// One line of dialogue, and how many times it stands for itself.

@@ -218,14 +218,20 @@ impl Proxy {
     pub(crate) fn metric_with(&self, name: &str, label: &str) -> i64 {
         let (status, text) = self.get("/metrics");
         assert_eq!(status, 200, "{text}");
-        let samples: Vec<i64> = text
-            .lines()
-            .filter(|line| line.split(['{', ' ']).next() == Some(name) && line.contains(label))
-            .filter_map(|line| line.rsplit_once(' ')?.1.parse().ok())
-            .collect();
-        assert!(!samples.is_empty(), "no metric {name} with {label:?} in:\n{text}");
-        samples.iter().sum()
+        metric_in(&text, name, label)
     }
+}
+
+/// The sum of a metric of whole numbers over those samples of `text` whose labels contain `label`; panics when there is
+/// none.
+pub(crate) fn metric_in(text: &str, name: &str, label: &str) -> i64 {
+    let samples: Vec<i64> = text
+        .lines()
+        .filter(|line| line.split(['{', ' ']).next() == Some(name) && line.contains(label))
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse().ok())
+        .collect();
+    assert!(!samples.is_empty(), "no metric {name} with {label:?} in:\n{text}");
+    samples.iter().sum()
 }
 
 impl Drop for Proxy {
