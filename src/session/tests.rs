@@ -1,6 +1,8 @@
 //! Whole sessions over memory, where a test can move the clock: what ten minutes of silence and one minute
 //! of noise lead to.
 
+mod modes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,13 +30,17 @@ struct Setup {
 }
 
 async fn setup() -> Setup {
+    setup_with(&Config::default()).await
+}
+
+async fn setup_with(config: &Config) -> Setup {
     let directory = tempfile::tempdir().expect("a directory");
     let store = Store::open(&StateUrl::Sqlite(directory.path().join("state.db")), 0).await.expect("a store");
     let metrics = Metrics::new(&["memory".to_owned()]).expect("metrics");
-    let cx = Context::new(&Config::default(), metrics, store).expect("a context");
+    let cx = Context::new(config, metrics, store).expect("a context");
     let (peer, upstream) = mpsc::channel(1);
     let host = HostPort { host: "memory".to_owned(), port: 143 };
-    let settings = Settings::new(&Config::default()).expect("settings");
+    let settings = Settings::new(config).expect("settings");
     let settings = Settings { dialer: Dialer::Memory { host, peer }, ..settings };
     cx.settings.store(Arc::new(settings));
     Setup { cx: Arc::new(cx), upstream, _directory: directory }
