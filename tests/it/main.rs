@@ -10,6 +10,7 @@ mod corpus;
 mod differential;
 mod imap_client;
 mod lifecycle;
+mod modes;
 mod nothing_removed;
 mod notices;
 mod operations;

@@ -2,7 +2,7 @@
 //! nothing is ever removed.
 
 mod commands;
-mod programs;
+pub(crate) mod programs;
 
 use std::path::Path;
 

@@ -7,17 +7,15 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lastpop::config::StateUrl;
-use lastpop::policy::Setting;
-use lastpop::store::{Change, Changed, Store, StoreError, Subject};
+use lastpop::store::StoreError;
 use lastpop::users::UserName;
 use sqlx::Connection as _;
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
 
 use super::deed::Deed;
 use super::parse::Script;
 use crate::support::clock::Clock;
+use crate::support::desk::Desk;
 use crate::support::postgres::Postgres;
 
 /// The clock and the state of one run.
@@ -27,11 +25,9 @@ pub(super) struct World {
     now: Timestamp,
     /// As `state.url` has it.
     state: String,
-    /// Only on PostgreSQL, and only where rules change.
-    store: Option<Store>,
-    runtime: Runtime,
+    desk: Option<Desk>,
     _directory: TempDir,
-    _server: Option<Arc<Postgres>>,
+    server: Option<Arc<Postgres>>,
 }
 
 impl World {
@@ -43,75 +39,46 @@ impl World {
             Some(server) => server.url(&format!("script_{}_{run}", script.name)),
             None => format!("sqlite://{}", directory.path().join("state.db").display()),
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| error.to_string())?;
         let (clock, now) = (None, Timestamp::now());
-        let mut world =
-            Self { clock, now, state, store: None, runtime, _directory: directory, _server: server };
+        let mut world = Self { clock, now, state, desk: None, _directory: directory, server };
         for deed in &script.before {
             world.does(deed)?;
         }
-        world.settle();
-        Ok(world)
-    }
-
-    /// Lets go of a file, because it serves one process.
-    fn settle(&mut self) {
-        if self.state.starts_with("sqlite:")
-            && let Some(store) = self.store.take()
-        {
-            self.runtime.block_on(store.close());
+        if world.server.is_none() {
+            world.desk.take().into_iter().for_each(Desk::close);
         }
+        Ok(world)
     }
 
     /// Does it; gives the number of the change of policy, if it is one.
     pub(super) fn does(&mut self, deed: &Deed) -> Result<Option<i64>, String> {
         let now = self.now.as_second();
-        match deed {
+        let changed: Result<i64, StoreError> = match deed {
             Deed::Time(moment) => {
                 self.now = *moment;
                 match &self.clock {
                     Some(clock) => clock.set(*moment),
                     None => self.clock = Some(Clock::at(*moment)),
                 }
-                Ok(None)
+                return Ok(None);
             }
-            Deed::Set(subject, setting) => {
-                let setting = Setting { since: now, ..*setting };
-                self.changes(subject, setting, async |store, change| store.set(change).await)
-            }
-            Deed::Undo(subject) => {
-                self.changes(subject, Setting::default(), async |store, change| store.undo(change).await)
-            }
-            Deed::Unhide(user, since) => {
-                let (runtime, store) = self.store()?;
-                let asked = store.ask_to_unhide(user, *since, "ilze", "they asked for it", now);
-                let id = runtime.block_on(asked).map_err(|error| error.to_string())?;
-                // Ids are numbers of changes.
-                id.parse().map(Some).map_err(|_| format!("{id} is no number"))
-            }
-            Deed::Language(user, language) => self.speaks(user, language).map(|()| None),
-        }
+            Deed::Language(user, language) => return self.speaks(user, language).map(|()| None),
+            Deed::Set(subject, setting) => self.desk().set(subject, *setting, now),
+            Deed::Undo(subject) => self.desk().undo(subject, now),
+            Deed::Unhide(user, since) => self.desk().unhide(user, *since, now),
+        };
+        changed.map(Some).map_err(|error| error.to_string())
     }
 
-    fn changes(
-        &mut self,
-        subject: &Subject,
-        setting: Setting,
-        how: impl AsyncFnOnce(&Store, &Change<'_>) -> Result<Changed, StoreError>,
-    ) -> Result<Option<i64>, String> {
-        let now = self.now.as_second();
-        let change = Change { subject, setting, actor: "ilze", reason: "the transcript says so", now };
-        let (runtime, store) = self.store()?;
-        let changed = runtime.block_on(how(store, &change)).map_err(|error| error.to_string())?;
-        Ok(Some(changed.generation))
+    fn desk(&mut self) -> &Desk {
+        self.desk.get_or_insert_with(|| Desk::open(&self.state))
     }
 
     /// Nobody else sets a language yet, so this goes past the store.
     fn speaks(&mut self, user: &UserName, language: &str) -> Result<(), String> {
         // Makes the tables.
-        self.store()?;
-        self.settle();
+        self.desk();
+        self.desk.take().into_iter().for_each(Desk::close);
         let statement = "INSERT INTO users (username, domain, language) VALUES ($1, $2, $3)
             ON CONFLICT (username) DO UPDATE SET language = excluded.language";
         let spoken = async {
@@ -120,17 +87,8 @@ impl World {
             query.execute(&mut file).await?;
             file.close().await
         };
-        self.runtime.block_on(spoken).map_err(|error| error.to_string())
-    }
-
-    /// The state, opened if it is not.
-    fn store(&mut self) -> Result<(&Runtime, &Store), String> {
-        if self.store.is_none() {
-            let url = StateUrl::parse(&self.state).ok_or("no address of a state")?;
-            let opened = self.runtime.block_on(Store::open(&url, self.now.as_second()));
-            self.store = Some(opened.map_err(|error| error.to_string())?);
-        }
-        self.store.as_ref().map(|store| (&self.runtime, store)).ok_or_else(|| "no state".to_owned())
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|error| error.to_string())?.block_on(spoken).map_err(|error| error.to_string())
     }
 
     /// Where lastpop finds its state: `state.url`.

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod certificates;
 pub(crate) mod clock;
+pub(crate) mod desk;
 pub(crate) mod dovecot;
 pub(crate) mod imap;
 pub(crate) mod pop3;

@@ -173,6 +173,13 @@ impl Pop3 {
         Body { length, sha256: hash.finalize().into() }
     }
 
+    /// The same as octets: only for messages that are small.
+    pub(crate) fn message(&mut self) -> Vec<u8> {
+        let mut message = Vec::new();
+        self.octets(&mut |octets| message.extend_from_slice(octets));
+        message
+    }
+
     /// Reads to the final dot (RFC 1939 §3). A bare LF, which some clients take for a line end, is
     /// never right: neither server passes one on.
     fn octets(&mut self, sink: &mut dyn FnMut(&[u8])) -> u64 {

@@ -1,0 +1,92 @@
+//! A state that goes away stops no mail of whoever this proxy knows, and changes no mode; who is not known waits,
+//! unless their domain's rule refuses them.
+
+use std::time::Instant;
+
+use lastpop::store::Subject;
+
+use super::{MESSAGE, answered, answered_soon, count, knock, of, quit, set};
+use crate::support::desk::Desk;
+use crate::support::dovecot::Dovecot;
+use crate::support::postgres::Postgres;
+use crate::support::proxy::{Proxy, Upstream};
+use crate::support::wait;
+
+const UP: &str = "lastpop_store_up";
+
+fn wait_until_up(proxy: &Proxy, up: i64) {
+    wait::until(&format!("{UP} is {up}"), || (proxy.metric(UP) == up).then_some(()));
+}
+
+#[test]
+fn modes_hold_on_while_the_state_is_away_and_follow_again_when_it_is_back() {
+    let (dovecot, mut server) = (Dovecot::start(), Postgres::start_with(&["fsync=off"]));
+    let names = ["pop3", "imap", "notice", "new"].map(|name| format!("{name}@example.net"));
+    let gone = ["gone@example.org".to_owned(), "exception@example.org".to_owned()];
+    let names: Vec<(&str, &str)> =
+        names.iter().chain(&gone).map(|name| (name.as_str(), "a password")).collect();
+    let users = dovecot.users(&names);
+    let [pop3, imap, notice, new, gone, exception] = &users[..] else { unreachable!("six users") };
+    for user in &users {
+        dovecot.deliver(user, [MESSAGE; 2]);
+    }
+    let url = server.url("away");
+    let quoted = format!("\"{url}\"");
+    let proxy = Proxy::start_with(&dovecot, Upstream::Plain, &[("state.url", &quoted)], &[]);
+    let desk = Desk::open(&url);
+    set(&desk, &of(imap), "imap-only");
+    set(&desk, &of(notice), "notice");
+    set(&desk, &of(exception), "pop3");
+    set(&desk, &Subject::Domain("example.org".to_owned()), "imap-only");
+    answered_soon(&proxy, imap, "-ERR [SYS/PERM] ");
+    let unique_ids = |session: &mut crate::support::pop3::Pop3| {
+        assert!(session.command("UIDL").starts_with("+OK"));
+        session.listing()
+    };
+    let before = [pop3, notice].map(|user| unique_ids(&mut proxy.login(user)));
+    assert_eq!(before.each_ref().map(Vec::len), [2, 3]);
+    answered(&proxy, exception, "+OK");
+
+    // 1. Away.
+    server.stop();
+    wait_until_up(&proxy, 0);
+    let asked = Instant::now();
+    let during = [pop3, notice].map(|user| unique_ids(&mut proxy.login(user)));
+    assert_eq!(during, before);
+    answered(&proxy, imap, "-ERR [SYS/PERM] POP3 is switched off for imap@example.net.");
+    answered(&proxy, exception, "+OK");
+    println!("four logins of users who are known took {:?} while the state was away", asked.elapsed());
+    let asked = Instant::now();
+    answered(&proxy, new, "-ERR [SYS/TEMP] ");
+    answered(&proxy, gone, "-ERR [SYS/PERM] POP3 is switched off for gone@example.org.");
+    println!("two of users who are not took {:?}", asked.elapsed());
+    let wrong = new.with_password("wrong");
+    answered(&proxy, &wrong, "-ERR [AUTH] ");
+    // A notice cannot be remembered as deleted now, and QUIT says so; messages can.
+    let mut session = proxy.login(notice);
+    for number in [1, 3] {
+        assert!(session.command(&format!("DELE {number}")).starts_with("+OK"));
+    }
+    let said = session.command("QUIT");
+    assert!(said.starts_with("-ERR [SYS/TEMP] "), "{said}");
+    let mut session = proxy.login(notice);
+    assert_eq!(count(&mut session), 2);
+    assert!(session.command("UIDL 2").contains("{notice}"));
+    quit(session);
+    assert!(proxy.metric("lastpop_store_errors_total") >= 2);
+    assert_eq!(proxy.metric(UP), 0);
+
+    // 2. Back.
+    server.start_again();
+    set(&desk, &of(pop3), "imap-only");
+    let took = answered_soon(&proxy, pop3, "-ERR [SYS/PERM] ");
+    println!("a flip right after the restart was in force after {took:?}");
+    wait_until_up(&proxy, 1);
+    let (said, session) = knock(&proxy, new);
+    assert!(said.starts_with("+OK"), "{said}");
+    quit(session);
+    let mut session = proxy.login(notice);
+    assert!(session.command("DELE 2").starts_with("+OK"));
+    quit(session);
+    assert_eq!(count(&mut proxy.login(notice)), 1);
+}

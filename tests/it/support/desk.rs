@@ -1,0 +1,55 @@
+//! The support desk: it changes the state of a lastpop that runs, through the library, as another proxy would. On
+//! PostgreSQL only, or while no lastpop runs: a file serves one process.
+
+use lastpop::config::StateUrl;
+use lastpop::policy::Setting;
+use lastpop::store::{Change, Changed, Store, StoreError, Subject};
+use lastpop::users::UserName;
+use tokio::runtime::Runtime;
+
+/// Who changes, in the audit trail.
+const ACTOR: &str = "ilze";
+
+/// Why.
+const REASON: &str = "a test";
+
+/// Somebody who may change rules.
+pub(crate) struct Desk {
+    runtime: Runtime,
+    store: Store,
+}
+
+impl Desk {
+    /// Opens the state, and makes it if there is none.
+    pub(crate) fn open(url: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let url = StateUrl::parse(url).expect("the address of a state");
+        let store = runtime.block_on(Store::open(&url, 0)).expect("a state");
+        Self { runtime, store }
+    }
+
+    /// Sets a rule at `now` (Unix seconds); gives the number of the change.
+    pub(crate) fn set(&self, subject: &Subject, setting: Setting, now: i64) -> Result<i64, StoreError> {
+        let setting = Setting { since: now, ..setting };
+        let change = Change { subject, setting, actor: ACTOR, reason: REASON, now };
+        self.runtime.block_on(self.store.set(&change)).map(|Changed { generation, .. }| generation)
+    }
+
+    /// Takes the newest change of a rule back.
+    pub(crate) fn undo(&self, subject: &Subject, now: i64) -> Result<i64, StoreError> {
+        let change = Change { subject, setting: Setting::default(), actor: ACTOR, reason: REASON, now };
+        self.runtime.block_on(self.store.undo(&change)).map(|Changed { generation, .. }| generation)
+    }
+
+    /// Has hidden mail from `since` on (Unix seconds; 0: all) shown again.
+    pub(crate) fn unhide(&self, user: &UserName, since: i64, now: i64) -> Result<i64, StoreError> {
+        let id = self.runtime.block_on(self.store.ask_to_unhide(user, since, ACTOR, REASON, now))?;
+        // Ids are the numbers of changes.
+        Ok(id.parse().expect("a number"))
+    }
+
+    /// Lets go of the state.
+    pub(crate) fn close(self) {
+        self.runtime.block_on(self.store.close());
+    }
+}
