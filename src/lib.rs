@@ -26,7 +26,8 @@
 //! 2 peers      net/*, imap/{reader,client,login,mailbox,unhide}, async; each wraps one outside thing
 //!              metrics/*, slots, live, store/*, templates
 //! 1 decisions  pop3/{maildrop,authorization,transaction},        sync; no clock, no log
-//!              policy/*, notice/*, uidl, users, config/*, api/*, random
+//!              policy/*, notice/*, family/*, import/*, uidl, users,
+//!              config/*, api/*, random
 //! 0 words      pop3/{line,command,sasl,reply,capa,dot},          bytes <-> values
 //!              imap/{command,set,frame,response,fetch,date,quota,
 //!              capability,error}, notice/{words,encode}, words
@@ -55,6 +56,7 @@ pub mod api;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod family;
 pub mod fleet;
 pub mod imap;
 pub mod import;

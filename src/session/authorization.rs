@@ -11,6 +11,7 @@ use super::pop::{Expect, Line, PopStream};
 use super::summary::{End, Summary};
 use super::upstream::Origin;
 use super::{Arrival, answer, count_command, count_handshake};
+use crate::family::Trace;
 use crate::pop3::capa::Capabilities;
 use crate::pop3::command::{self, parse};
 use crate::pop3::reply::END;
@@ -35,7 +36,7 @@ pub async fn authorization(
     loop {
         let step = match next.take() {
             Some(step) => step,
-            None => read(pop, &mut state, deadline, cx).await?,
+            None => read(pop, &mut state, deadline, cx, &mut summary.trace).await?,
         };
         match step {
             AuthStep::Reply(reply) => pop.reply(&reply),
@@ -51,6 +52,7 @@ pub async fn authorization(
             AuthStep::Stls => {
                 start_tls(pop, arrival, cx).await?;
                 state.tls_started();
+                summary.trace.tls_started();
             }
             AuthStep::Login(credentials, method) => {
                 let begun = Instant::now();
@@ -85,6 +87,7 @@ async fn read(
     state: &mut Authorization,
     deadline: Instant,
     cx: &Context,
+    trace: &mut Trace,
 ) -> Result<AuthStep, End> {
     let expect = if state.in_exchange() { Expect::Response } else { Expect::Command };
     // Around all of it, sending included: neither a flood nor a trickle prolongs it.
@@ -105,6 +108,7 @@ async fn read(
         Some(Line::Text(text)) if expect == Expect::Response => ("AUTH", state.respond(text)),
         Some(Line::Text(text)) => {
             let parsed = parse(text);
+            trace.login_line(text, &parsed);
             (parsed.as_ref().map_or("other", command::label), state.handle(parsed))
         }
     };

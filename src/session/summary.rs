@@ -14,6 +14,7 @@ use super::pop::Lost;
 use super::retr::{Broken, Sent};
 use super::update::Outcome;
 use super::{Arrival, answer};
+use crate::family::{self, Trace};
 use crate::live;
 use crate::pop3::Portion;
 use crate::pop3::authorization::Method;
@@ -79,6 +80,8 @@ pub struct Summary {
     pub session: String,
     /// Cancelled when an operator ends this session.
     pub kick: CancellationToken,
+    /// What the client said, for a guess at which program it is.
+    pub trace: Trace,
     peer: SocketAddr,
     local: SocketAddr,
     listener: String,
@@ -103,6 +106,7 @@ impl Summary {
             peer: arrival.peer,
             local: arrival.local,
             listener: arrival.listener.clone(),
+            trace: Trace::default(),
             begun: Instant::now(),
             user: None,
             active: None,
@@ -216,13 +220,14 @@ impl Summary {
             return;
         };
         metrics.sessions.duration.observe(self.begun.elapsed().as_secs_f64());
+        tracing::debug!(session = self.session, trace = %self.trace, "commands");
         tracing::info!(
             user, rip = %self.peer.ip(), lip = %self.local.ip(), session = self.session, result = end.label(),
             top = format!("{}/{}", self.top.0, self.top.1),
             retr = format!("{}/{}", self.retr.0, self.retr.1),
             del = format!("{}/{}", self.update.confirmed, self.messages),
             size = self.octets, failed = self.update.failed,
-            secs = self.begun.elapsed().as_secs(),
+            secs = self.begun.elapsed().as_secs(), family = family::guess(&self.trace).as_str(),
             "session ended"
         );
         // Last: who sees that nobody is left can rely on all of the above.

@@ -16,6 +16,7 @@ use super::retr::{self, Sent};
 use super::summary::{End, Summary};
 use super::update::{self, Outcome};
 use super::upstream::Upstream;
+use crate::family::Trace;
 use crate::imap::Quota;
 use crate::metrics::Metrics;
 use crate::pop3::capa::Capabilities;
@@ -88,7 +89,7 @@ pub async fn transaction(
     loop {
         let (verb, step) = match next.take() {
             Some(step) => step,
-            None => read(pop, &mut tx, settings).await?,
+            None => read(pop, &mut tx, settings, &mut summary.trace).await?,
         };
         let begun = Instant::now();
         marked.follow(tx.maildrop().marked());
@@ -155,14 +156,20 @@ async fn read(
     pop: &mut PopStream,
     tx: &mut Transaction,
     settings: &Settings,
+    trace: &mut Trace,
 ) -> Result<(&'static str, Step), End> {
-    Ok(match pop.line(Expect::Command, settings.limits.idle_timeout).await? {
+    let next = match pop.line(Expect::Command, settings.limits.idle_timeout).await? {
         Line::TooLong => ("other", tx.too_long()),
         Line::Text(text) => {
             let parsed = parse(text);
+            trace.mailbox_line(text, &parsed);
             (parsed.as_ref().map_or("other", command::label), tx.handle(parsed))
         }
-    })
+    };
+    if pop.has_more() {
+        trace.ahead();
+    }
+    Ok(next)
 }
 
 /// The scan listings (RFC 1939 §5). Sent in pieces: a large maildrop's listing has megabytes.

@@ -8,6 +8,7 @@ mod clients;
 mod command_line;
 mod corpus;
 mod differential;
+mod family;
 mod imap_client;
 mod lifecycle;
 mod modes;

@@ -70,7 +70,11 @@ fn floor(module: &str) -> u8 {
     let folder = module.split('/').next().unwrap_or(module);
     match (folder, module) {
         (_, module) if WORDS.contains(&module) => 0,
-        ("pop3" | "policy" | "notice" | "uidl" | "users" | "config" | "api" | "random", _) => 1,
+        (
+            "pop3" | "policy" | "notice" | "family" | "import" | "uidl" | "users" | "config" | "api"
+            | "random",
+            _,
+        ) => 1,
         ("imap" | "net" | "metrics" | "slots" | "live" | "store" | "templates", _) => 2,
         ("session", _) => 3,
         ("lib" | "main" | "admin" | "cli" | "serve" | "check" | "listener" | "logging" | "fleet", _) => 4,
