@@ -21,7 +21,7 @@
 //! # Floors
 //!
 //! ```text
-//! 4 process    cli/*, serve, check, listener, admin/*, fleet, logging
+//! 4 process    cli/*, serve, check, listener, admin/*, fleet, waves, logging
 //! 3 flow       session/*                                         async; orchestrates, logs, counts
 //! 2 peers      net/*, imap/{reader,client,login,mailbox,unhide}, async; each wraps one outside thing
 //!              metrics/*, slots, live, store/*, templates
@@ -76,4 +76,5 @@ pub mod store;
 pub mod templates;
 pub mod uidl;
 pub mod users;
+pub mod waves;
 pub mod words;

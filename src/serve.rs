@@ -17,6 +17,7 @@ use crate::listener::{self, Bound, Gate};
 use crate::metrics::Metrics;
 use crate::session::Context;
 use crate::store::Store;
+use crate::waves;
 
 /// How long an UPDATE may go on after everything else has ended.
 const UPDATE: Duration = Duration::from_secs(30);
@@ -87,6 +88,7 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
     let admin = admin::run(admin, &config, Arc::clone(&cx), logging.dropped.clone(), &stop_admin)?;
     let stop_following = CancellationToken::new();
     let following = tokio::spawn(fleet::follow(Arc::clone(&cx), stop_following.clone()));
+    let firing = tokio::spawn(waves::run(Arc::clone(&cx), stop_following.clone()));
     notify(&[sd_notify::NotifyState::Ready]);
     loop {
         tokio::select! {
@@ -122,7 +124,7 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
     // And their replies.
     let _ = timeout(CLOSE, sessions.wait()).await;
     stop_following.cancel();
-    let _ = following.await;
+    let _ = tokio::join!(following, firing);
     cx.store.close().await;
     stop_admin.cancel();
     // A scraper that holds its connection open does not hold us.

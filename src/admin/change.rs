@@ -9,6 +9,7 @@ use super::view::{View, setting};
 use super::{Shared, store_problem};
 use crate::api::{self, Order, SetMode};
 use crate::policy::{Mode, Planned, Response, Setting};
+use crate::store::waves::WaveError;
 use crate::store::{self, Changed, StoreError, Subject};
 
 /// Longest name of a user, in octets: what a session can log in with.
@@ -189,7 +190,11 @@ fn count(shared: &Shared, view: &View, subject: &Subject, changed: &Changed) {
 #[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(super) fn of_store(error: StoreError) -> Problem {
     let status = match error {
-        StoreError::NothingToUndo(_) | StoreError::Superseded(_) => StatusCode::CONFLICT,
+        StoreError::Wave(WaveError::Unknown(_)) => StatusCode::NOT_FOUND,
+        StoreError::Wave(WaveError::NoCondition) => StatusCode::UNPROCESSABLE_ENTITY,
+        StoreError::NothingToUndo(_) | StoreError::Superseded(_) | StoreError::Wave(_) => {
+            StatusCode::CONFLICT
+        }
         _ => {
             tracing::error!(%error, "the state store failed under the API");
             let detail =

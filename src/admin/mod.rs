@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod auth;
+pub mod bulk;
 mod change;
 pub mod connections;
 pub mod domains;
@@ -26,6 +27,7 @@ pub mod token_file;
 pub mod tokens;
 pub mod users;
 mod view;
+pub mod waves;
 
 use std::sync::Arc;
 

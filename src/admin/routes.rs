@@ -20,10 +20,15 @@ use utoipa_axum::routes;
 
 use super::extract::Json;
 use super::role::Role;
-use super::{Shared, audit, auth, domains, drain, problem, sessions, users};
+use super::{Shared, audit, auth, bulk, domains, drain, problem, sessions, users, waves};
+use crate::api::IMPORT_LONGEST;
 
 /// Longest body in JSON, in octets.
 const MAX_BODY: usize = 64 * 1024;
+
+/// Longest body that is streamed, in octets: an import of a million users.
+#[allow(clippy::cast_possible_truncation, reason = "256 MiB fit into every usize that this runs on")]
+const MAX_STREAM: usize = IMPORT_LONGEST as usize;
 
 /// Longest time to an answer.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -41,7 +46,10 @@ pub(super) fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(users::history))
         .routes(routes!(domains::list))
         .routes(routes!(domains::show))
-        .routes(routes!(audit::list));
+        .routes(routes!(audit::list))
+        .routes(routes!(waves::list))
+        .routes(routes!(waves::show))
+        .routes(routes!(waves::preview));
     let operator = OpenApiRouter::new()
         .routes(routes!(sessions::kick))
         .routes(routes!(users::set))
@@ -50,11 +58,21 @@ pub(super) fn api() -> OpenApiRouter<Shared> {
     let admin = OpenApiRouter::new()
         .routes(routes!(drain::drain))
         .routes(routes!(domains::set))
-        .routes(routes!(domains::undo));
+        .routes(routes!(domains::undo))
+        .routes(routes!(waves::create))
+        .routes(routes!(waves::start))
+        .routes(routes!(waves::pause))
+        .routes(routes!(waves::resume))
+        .routes(routes!(waves::rollback))
+        .routes(routes!(waves::delete));
+    let reading = OpenApiRouter::new().routes(routes!(bulk::export));
+    let writing = OpenApiRouter::new().routes(routes!(bulk::import)).routes(routes!(bulk::members));
     OpenApiRouter::with_openapi(head())
         .merge(behind(Role::Viewer, viewer))
         .merge(behind(Role::Operator, operator))
         .merge(behind(Role::Admin, admin))
+        .merge(streamed(Role::Viewer, reading))
+        .merge(streamed(Role::Admin, writing))
 }
 
 /// The API's own description (`OpenAPI` 3.1).
@@ -85,10 +103,19 @@ fn head() -> OpenApi {
 
 /// Puts routes behind a role, with the limits of requests in JSON.
 pub(super) fn behind(role: Role, router: OpenApiRouter<Shared>) -> OpenApiRouter<Shared> {
-    let mut router = router
+    let router = router
         .route_layer(RequestBodyLimitLayer::new(MAX_BODY))
-        .route_layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE))
-        .route_layer(from_fn_with_state(role, auth::require));
+        .route_layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE));
+    for_role(role, router)
+}
+
+/// The same for streams, which take their time.
+fn streamed(role: Role, router: OpenApiRouter<Shared>) -> OpenApiRouter<Shared> {
+    for_role(role, router.route_layer(RequestBodyLimitLayer::new(MAX_STREAM)))
+}
+
+fn for_role(role: Role, router: OpenApiRouter<Shared>) -> OpenApiRouter<Shared> {
+    let mut router = router.route_layer(from_fn_with_state(role, auth::require));
     for item in router.get_openapi_mut().paths.paths.values_mut() {
         describe(role, item);
     }

@@ -17,7 +17,7 @@ use crate::net::tls::{self, Certificates, TlsError};
 use crate::notice::Templates;
 use crate::policy::Windows;
 use crate::slots::Slots;
-use crate::store::Store;
+use crate::store::{Configured, Store};
 use crate::templates::{self, TemplatesError};
 use crate::users::{Names, UserName};
 
@@ -129,6 +129,12 @@ impl Context {
 }
 
 impl Settings {
+    /// The modes that the configuration names, for what is decided about many users at once.
+    pub fn configured(&self) -> Configured {
+        let domains = self.domains.iter().filter_map(|(name, domain)| Some((name.to_owned(), domain.mode?)));
+        Configured { mode: self.policy.mode, domains: domains.collect() }
+    }
+
     /// From the configuration and the files that it names.
     pub fn new(config: &Config) -> Result<Self, SettingsError> {
         let upstream = &config.upstream;

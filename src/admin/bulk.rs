@@ -1,0 +1,299 @@
+//! Many users at once: import, export, and the members of a wave, as streams in bounded memory.
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::{Stream, StreamExt as _, stream};
+
+use super::auth::Caller;
+use super::extract::{Json, Path, Query};
+use super::problem::Problem;
+use super::view::View;
+use super::{Shared, store_problem};
+use crate::api::{BulkFormat, ExportQuery, ImportQuery, ImportReport, MembersQuery, User, WaveName};
+use crate::import::{Content, Line, Reader, Row};
+use crate::policy::Mode;
+use crate::store::waves::Order;
+use crate::store::{Select, StoreError};
+
+/// Rows that are handed to the store at once.
+const ROWS: usize = 2_000;
+
+/// Users that an export reads at once.
+const PAGE: u16 = 1_000;
+
+/// A body that is read line by line.
+struct Lines {
+    body: axum::body::BodyDataStream,
+    reader: Option<Reader>,
+    taken: Taken,
+}
+
+/// What was read of it so far.
+#[derive(Default)]
+struct Taken {
+    rows: Vec<Row>,
+    report: ImportReport,
+}
+
+impl Taken {
+    fn take(&mut self, line: Line) {
+        self.report.rows += 1;
+        match line {
+            Line::Row(row) => self.rows.push(row),
+            Line::Bad(bad) => {
+                self.report.bad_lines += 1;
+                if self.report.bad.len() < ImportReport::BAD_MOST {
+                    self.report.bad.push(bad);
+                }
+            }
+        }
+    }
+}
+
+impl Lines {
+    fn new(shared: &Shared, format: BulkFormat, content: Content, body: Body) -> Self {
+        let names = shared.cx.settings.load().names.clone();
+        let reader = Some(Reader::new(format, content, names));
+        Self { body: body.into_data_stream(), reader, taken: Taken::default() }
+    }
+
+    /// The next rows; an empty list is the end.
+    async fn next(&mut self) -> Result<Vec<Row>, Problem> {
+        while self.taken.rows.len() < ROWS {
+            let Some(reader) = &mut self.reader else { break };
+            match self.body.next().await {
+                Some(Ok(chunk)) => reader.push(&chunk, |line| self.taken.take(line)),
+                Some(Err(error)) => {
+                    tracing::info!(%error, "an import broke off");
+                    let detail =
+                        "The body broke off or is longer than an import may be; nothing was changed.";
+                    return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+                }
+                None => {
+                    if let Some(reader) = self.reader.take() {
+                        reader.finish(|line| self.taken.take(line));
+                    }
+                }
+            }
+        }
+        Ok(std::mem::take(&mut self.taken.rows))
+    }
+}
+
+/// Sets many users at once, all of them or none.
+///
+/// Lines that cannot be used are named and left out; all others become one change.
+#[utoipa::path(
+    post, path = "/api/v1/users/import", tag = "users", operation_id = "import_users", params(ImportQuery),
+    request_body(content = String, content_type = "text/csv", description = "Rows as CSV or NDJSON, see `format`."),
+    responses((status = 200, description = "What was changed, or would be.", body = ImportReport))
+)]
+pub(super) async fn import(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Query(query): Query<ImportQuery>,
+    body: Body,
+) -> Result<Json<ImportReport>, Problem> {
+    let store = &shared.cx.store;
+    let begun = store.begin_import(&caller.name, query.reason.as_str(), Shared::now()).await;
+    let batch = begun.map_err(store_problem)?;
+    let mut lines = Lines::new(&shared, query.format, Content::Settings, body);
+    let staged: Result<(), Problem> = async {
+        loop {
+            let rows = lines.next().await?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            store.stage(&batch, &rows).await.map_err(store_problem)?;
+        }
+    }
+    .await;
+    let applied = match staged {
+        Ok(()) => store.apply(&batch, query.dry_run).await.map_err(store_problem),
+        Err(problem) => Err(problem),
+    };
+    if applied.is_err() || query.dry_run {
+        // What is left over is removed within a day as well.
+        if let Err(error) = store.abandon(&batch).await {
+            tracing::warn!(%error, "rows of an import that was not made are left in the state for a day");
+        }
+    }
+    let applied = applied?;
+    let mut report = lines.taken.report;
+    report.dry_run = query.dry_run;
+    report.changed = applied.changed;
+    report.unchanged = report.rows - report.bad_lines - applied.changed;
+    report.batch = applied.batch;
+    if !query.dry_run {
+        for moved in &applied.moves {
+            let word = |mode: Option<Mode>| mode.map_or("inherit", Mode::as_str);
+            tracing::info!(
+                actor = caller.name,
+                from = word(moved.from),
+                to = word(moved.to),
+                users = moved.users,
+                reason = query.reason.as_str(),
+                "users were imported"
+            );
+        }
+    }
+    Ok(Json(report))
+}
+
+/// Writes users as CSV or NDJSON, which an import takes again.
+#[utoipa::path(
+    get, path = "/api/v1/users/export", tag = "users", operation_id = "export_users", params(ExportQuery),
+    responses((status = 200, description = "The users, as a stream.", body = String, content_type = "text/csv"))
+)]
+pub(super) async fn export(State(shared): State<Shared>, Query(query): Query<ExportQuery>) -> Response {
+    let format = query.format;
+    let select = View::new(&shared).select(query.filter());
+    let pages = pages(shared, select, format);
+    ([(header::CONTENT_TYPE, format.media_type())], Body::from_stream(pages)).into_response()
+}
+
+/// Pages of an export, each read when the one before has been taken.
+fn pages(
+    shared: Shared,
+    select: Select,
+    format: BulkFormat,
+) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
+    let first = (format == BulkFormat::Csv).then(|| Ok(Bytes::from_static(HEADER.as_bytes())));
+    let rest = stream::try_unfold(Some(String::new()), move |after| {
+        let (shared, select) = (shared.clone(), select.clone());
+        async move {
+            let Some(after) = after else { return Ok(None) };
+            let page = page(&shared, &select, &after, format).await;
+            page.map(|(text, next)| Some((text, next))).map_err(|error| {
+                tracing::error!(%error, "an export broke off");
+                std::io::Error::other(error)
+            })
+        }
+    });
+    stream::iter(first).chain(rest)
+}
+
+/// One page, and where the next one begins.
+async fn page(
+    shared: &Shared,
+    select: &Select,
+    after: &str,
+    format: BulkFormat,
+) -> Result<(Bytes, Option<String>), StoreError> {
+    let rows = shared.cx.store.users(select, after, PAGE).await?;
+    let next = (rows.len() == usize::from(PAGE)).then(|| rows.last().map(|row| row.username.clone()));
+    let view = View::new(shared);
+    let mut text = Vec::new();
+    for row in rows {
+        write(&view.user(row)?, format, &mut text);
+    }
+    Ok((Bytes::from(text), next.flatten()))
+}
+
+/// The columns of an export; the first four are those of an import.
+const HEADER: &str = "user,mode,from,language,domain,effective_mode,effective_rule,planned_mode,planned_from,\
+    first_seen,last_seen,address,tls,method,sessions,messages,octets,deleted,refused,last_refused,\
+    maildrop_messages,maildrop_octets,hidden_messages,hidden_octets,quota_used,quota_limit,poll_interval,\
+    keeps_mail,family\n";
+
+fn write(user: &User, format: BulkFormat, out: &mut Vec<u8>) {
+    match format {
+        // Writing to memory cannot fail.
+        BulkFormat::Ndjson => {
+            let _ = serde_json::to_writer(&mut *out, user);
+            out.push(b'\n');
+        }
+        BulkFormat::Csv => {
+            let mut record = csv::WriterBuilder::new().has_headers(false).from_writer(out);
+            let _ = record.write_record(fields(user));
+        }
+    }
+}
+
+fn fields(user: &User) -> [String; 29] {
+    fn some<T: ToString>(value: Option<&T>) -> String {
+        value.map(T::to_string).unwrap_or_default()
+    }
+    let word = |mode: Option<Mode>| mode.map_or("inherit", Mode::as_str).to_owned();
+    let (setting, usage) = (&user.setting, &user.usage);
+    let planned = setting.planned.as_ref();
+    let quota = usage.quota.as_ref();
+    [
+        user.user.clone(),
+        word(setting.mode),
+        String::new(),
+        user.language.clone().unwrap_or_default(),
+        user.domain.clone(),
+        user.effective.mode.to_string(),
+        serde_json::to_value(user.effective.rule)
+            .ok()
+            .and_then(|rule| rule.as_str().map(str::to_owned))
+            .unwrap_or_default(),
+        planned.map(|planned| word(planned.mode)).unwrap_or_default(),
+        some(planned.map(|planned| &planned.from)),
+        some(usage.first_seen.as_ref()),
+        some(usage.last_seen.as_ref()),
+        usage.address.clone().unwrap_or_default(),
+        usage.tls.clone().unwrap_or_default(),
+        usage.method.clone().unwrap_or_default(),
+        usage.sessions.to_string(),
+        usage.messages.to_string(),
+        usage.octets.to_string(),
+        usage.deleted.to_string(),
+        usage.refused.to_string(),
+        some(usage.last_refused.as_ref()),
+        some(usage.maildrop_messages.as_ref()),
+        some(usage.maildrop_octets.as_ref()),
+        some(usage.hidden_messages.as_ref()),
+        some(usage.hidden_octets.as_ref()),
+        some(quota.map(|quota| &quota.used)),
+        some(quota.map(|quota| &quota.limit)),
+        some(usage.poll_interval.as_ref()),
+        some(usage.keeps_mail.as_ref()),
+        usage.family.clone().unwrap_or_default(),
+    ]
+}
+
+/// Puts users into a wave that takes a list: CSV with a column `user`.
+#[utoipa::path(
+    put, path = "/api/v1/waves/{wave}/members", tag = "waves", operation_id = "add_wave_members",
+    params(("wave" = String, Path, description = "The name of the wave."), MembersQuery),
+    request_body(content = String, content_type = "text/csv", description = "Users as CSV."),
+    responses(
+        (status = 200, description = "Who was added, or would be.", body = ImportReport),
+        (status = 404, description = "There is no such wave.", body = crate::api::Problem),
+        (status = 409, description = "The wave takes no list, or not any more.", body = crate::api::Problem)
+    )
+)]
+pub(super) async fn members(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path(wave): Path<WaveName>,
+    Query(query): Query<MembersQuery>,
+    body: Body,
+) -> Result<Json<ImportReport>, Problem> {
+    let store = &shared.cx.store;
+    let mut lines = Lines::new(&shared, BulkFormat::Csv, Content::Members, body);
+    let (mut added, mut already) = (0, 0);
+    loop {
+        let rows = lines.next().await?;
+        if rows.is_empty() {
+            break;
+        }
+        let users: Vec<_> = rows.into_iter().map(|row| row.user).collect();
+        let done = store.add_members(&wave, &users, query.dry_run).await.map_err(store_problem)?;
+        added += done.added;
+        already += done.already;
+    }
+    if !query.dry_run {
+        let now = Shared::now();
+        let order = Order { actor: &caller.name, reason: query.reason.as_str(), dry_run: false, now };
+        store.members_were_added(&wave, added, &order).await.map_err(store_problem)?;
+    }
+    let mut report = lines.taken.report;
+    report.dry_run = query.dry_run;
+    (report.changed, report.unchanged) = (added, already);
+    Ok(Json(report))
+}

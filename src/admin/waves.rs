@@ -1,0 +1,167 @@
+//! Waves: planned changes for many users, in dated steps.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use super::auth::Caller;
+use super::extract::{Json, Path, Query};
+use super::problem::Problem;
+use super::{Shared, store_problem};
+use crate::api::{CreateWave, Order, Wave, WaveList, WaveName, WavePreview};
+use crate::store::waves;
+
+/// Lists all waves, the newest first.
+#[utoipa::path(
+    get, path = "/api/v1/waves", tag = "waves", operation_id = "list_waves",
+    responses((status = 200, description = "All of them.", body = WaveList))
+)]
+pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<WaveList>, Problem> {
+    Ok(Json(WaveList { waves: shared.cx.store.waves().await.map_err(store_problem)? }))
+}
+
+/// Shows one wave.
+#[utoipa::path(
+    get, path = "/api/v1/waves/{wave}", tag = "waves", operation_id = "show_wave",
+    params(("wave" = String, Path, description = "The name of the wave.")),
+    responses(
+        (status = 200, description = "The wave.", body = Wave),
+        (status = 404, description = "There is no such wave.", body = crate::api::Problem)
+    )
+)]
+pub(super) async fn show(
+    State(shared): State<Shared>,
+    Path(name): Path<WaveName>,
+) -> Result<Json<Wave>, Problem> {
+    shared.cx.store.wave(&name).await.map(Json).map_err(store_problem)
+}
+
+/// Makes a wave, which does nothing before it is started.
+///
+/// The same once more is the same wave.
+#[utoipa::path(
+    post, path = "/api/v1/waves", tag = "waves", operation_id = "create_wave", request_body = CreateWave,
+    responses(
+        (status = 200, description = "Nothing was made, as was asked: it could be.", body = ()),
+        (status = 201, description = "The wave.", body = Wave),
+        (status = 409, description = "There is another wave of that name, or too many.", body = crate::api::Problem)
+    )
+)]
+pub(super) async fn create(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Json(new): Json<CreateWave>,
+) -> Result<(StatusCode, Json<Option<Wave>>), Problem> {
+    if new.dry_run {
+        let existing = shared.cx.store.wave(&new.name).await.ok();
+        return Ok((StatusCode::OK, Json(existing)));
+    }
+    let made = shared.cx.store.create_wave(&new, &caller.name, Shared::now()).await.map_err(store_problem)?;
+    tracing::info!(actor = caller.name, wave = %new.name, reason = new.reason.as_str(), "a wave was made");
+    Ok((StatusCode::CREATED, Json(Some(made))))
+}
+
+/// Says what a wave would do if it were started now.
+#[utoipa::path(
+    get, path = "/api/v1/waves/{wave}/preview", tag = "waves", operation_id = "preview_wave",
+    params(("wave" = String, Path, description = "The name of the wave.")),
+    responses(
+        (status = 200, description = "What it would do.", body = WavePreview),
+        (status = 404, description = "There is no such wave.", body = crate::api::Problem)
+    )
+)]
+pub(super) async fn preview(
+    State(shared): State<Shared>,
+    Path(name): Path<WaveName>,
+) -> Result<Json<WavePreview>, Problem> {
+    let configured = shared.cx.settings.load().configured();
+    let preview = shared.cx.store.preview_wave(&name, &configured, Shared::now()).await;
+    preview.map(Json).map_err(store_problem)
+}
+
+/// What can be done with a wave as a whole.
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Start,
+    Pause,
+    Resume,
+    RollBack,
+}
+
+async fn act(
+    shared: &Shared,
+    caller: &Caller,
+    name: &WaveName,
+    order: &Order,
+    act: Act,
+) -> Result<Json<Wave>, Problem> {
+    let (store, now) = (&shared.cx.store, Shared::now());
+    let reason = order.reason.as_str();
+    let asked = waves::Order { actor: &caller.name, reason, dry_run: order.dry_run, now };
+    let done = match act {
+        Act::Start => store.start_wave(name, &asked, &shared.cx.settings.load().configured()).await,
+        Act::Pause => store.pause_wave(name, &asked).await,
+        Act::Resume => store.resume_wave(name, &asked).await,
+        Act::RollBack => store.roll_back_wave(name, &asked).await.map(|rolled_back| rolled_back.wave),
+    };
+    let wave = done.map_err(store_problem)?;
+    if !order.dry_run {
+        tracing::info!(actor = caller.name, wave = %name, act = ?act, reason, "a wave was told what to do");
+    }
+    Ok(Json(wave))
+}
+
+macro_rules! acts {
+    ($($name:ident $act:ident $path:literal $id:literal $what:literal;)*) => {
+        $(
+            #[doc = $what]
+            #[utoipa::path(
+                post, path = $path, tag = "waves", operation_id = $id,
+                params(("wave" = String, Path, description = "The name of the wave.")), request_body = Order,
+                responses(
+                    (status = 200, description = "The wave as it is then.", body = Wave),
+                    (status = 404, description = "There is no such wave.", body = crate::api::Problem),
+                    (status = 409, description = "It is not in a state for that.", body = crate::api::Problem)
+                )
+            )]
+            pub(super) async fn $name(
+                State(shared): State<Shared>,
+                caller: Caller,
+                Path(name): Path<WaveName>,
+                Json(order): Json<Order>,
+            ) -> Result<Json<Wave>, Problem> {
+                act(&shared, &caller, &name, &order, Act::$act).await
+            }
+        )*
+    };
+}
+
+acts! {
+    start Start "/api/v1/waves/{wave}/start" "start_wave"
+        "Starts a wave: its members are fixed, and its steps fire when their time has come.";
+    pause Pause "/api/v1/waves/{wave}/pause" "pause_wave" "Lets no step of a wave fire until it is resumed.";
+    resume Resume "/api/v1/waves/{wave}/resume" "resume_wave" "Lets a wave go on.";
+    rollback RollBack "/api/v1/waves/{wave}/rollback" "rollback_wave"
+        "Gives members what they had before the wave, but for those whom somebody has set since.";
+}
+
+/// Forgets a wave that is a draft or has ended. What it did stays.
+#[utoipa::path(
+    delete, path = "/api/v1/waves/{wave}", tag = "waves", operation_id = "delete_wave",
+    params(("wave" = String, Path, description = "The name of the wave."), Order),
+    responses(
+        (status = 204, description = "It is gone, or could be."),
+        (status = 404, description = "There is no such wave.", body = crate::api::Problem),
+        (status = 409, description = "It is not in a state for that.", body = crate::api::Problem)
+    )
+)]
+pub(super) async fn delete(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path(name): Path<WaveName>,
+    Query(order): Query<Order>,
+) -> Result<StatusCode, Problem> {
+    let (reason, now) = (order.reason.as_str(), Shared::now());
+    let asked = waves::Order { actor: &caller.name, reason, dry_run: order.dry_run, now };
+    shared.cx.store.delete_wave(&name, &asked).await.map_err(store_problem)?;
+    Ok(StatusCode::NO_CONTENT)
+}
