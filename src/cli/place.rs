@@ -112,7 +112,7 @@ fn is_missing(file: &Path) -> bool {
 
 /// Where a lastpop with this section listens, as seen from its own machine.
 fn served(admin: &Admin) -> Url {
-    local(&admin.address.to_string(), false)
+    local(&admin.address.to_string(), admin.tls)
 }
 
 fn local(address: &str, tls: bool) -> Url {

@@ -1,7 +1,8 @@
 //! The admin API against the real binary: who is let in here, how it is reached in `listeners`, what it does
-//! with too much in `bounds`, tokens in `tokens`, and live sessions in `sessions`.
+//! with too much in `bounds`, tokens in `tokens`, live sessions in `sessions`, and commands in `commands`.
 
 mod bounds;
+mod commands;
 mod listeners;
 mod sessions;
 mod tokens;

@@ -8,15 +8,15 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// A token of each role. Every lastpop that a test starts takes them.
-pub(crate) const VIEWER: &str = "lp_viewer-viewer-viewer-viewer-viewer-viewer-vie";
+pub(crate) const VIEWER: &str = "lp_viewer-viewer-viewer-viewer-viewer-viewer-v";
 /// May change one user at a time.
-pub(crate) const OPERATOR: &str = "lp_operator-operator-operator-operator-operator-";
+pub(crate) const OPERATOR: &str = "lp_operator-operator-operator-operator-operato";
 /// May do everything.
-pub(crate) const ADMIN: &str = "lp_admin-admin-admin-admin-admin-admin-admin-adm";
+pub(crate) const ADMIN: &str = "lp_admin-admin-admin-admin-admin-admin-admin-a";
 /// Was an administrator's.
-pub(crate) const EXPIRED: &str = "lp_expired-expired-expired-expired-expired-expir";
+pub(crate) const EXPIRED: &str = "lp_expired-expired-expired-expired-expired-exp";
 /// Nobody's.
-pub(crate) const UNKNOWN: &str = "lp_unknown-unknown-unknown-unknown-unknown-unkno";
+pub(crate) const UNKNOWN: &str = "lp_unknown-unknown-unknown-unknown-unknown-unk";
 
 /// Writes the token file: names are `a-viewer`, `an-operator`, `an-admin` and `expired`.
 pub(crate) fn write_tokens(file: &Path) {

@@ -1,0 +1,81 @@
+//! The commands on the API, against a lastpop that is running: they find it by its configuration.
+
+use std::process::Output;
+
+use crate::support::api::{ADMIN, OPERATOR, VIEWER};
+use crate::support::dovecot::Dovecot;
+use crate::support::proxy::{Proxy, Upstream, lastpop};
+
+/// Runs a command with a token and the configuration of this lastpop.
+fn run(proxy: &Proxy, token: &str, arguments: &[&str]) -> Output {
+    lastpop()
+        .args(arguments)
+        .arg("--config")
+        .arg(proxy.file())
+        .env("LASTPOP_TOKEN", token)
+        .output()
+        .expect("start lastpop")
+}
+
+#[track_caller]
+fn printed(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+fn who_kick_drain(proxy: &mut Proxy, dovecot: &Dovecot) {
+    let user = dovecot.user("anna", "secret");
+    let mut session = proxy.login(&user);
+    let who = printed(&run(proxy, VIEWER, &["who"]));
+    assert!(who.starts_with("session\tuser\taddress\t") && who.contains("\tanna\t127.0.0.1\t"), "{who}");
+    let refused = run(proxy, VIEWER, &["kick", "--user", "anna", "--reason", "x"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("needs the role operator"), "{said}");
+    let kicked = printed(&run(proxy, OPERATOR, &["kick", "--network", "127.0.0.1", "--reason", "x"]));
+    assert_eq!(kicked, "sessions\tdry_run\n1\tfalse\n");
+    let (rest, end) = session.end();
+    assert!(rest.is_empty() && end.is_ok());
+    drop(session);
+    proxy.log_with("ended by an operator", 1);
+    let drain = printed(&run(proxy, ADMIN, &["drain", "--reason", "x", "--format", "json"]));
+    let drain: serde_json::Value = serde_json::from_str(&drain).expect(&drain);
+    assert_eq!(drain["dry_run"], false);
+    assert!(drain["until"].is_string(), "{drain}");
+    assert_eq!(proxy.exit_code(), Some(0));
+}
+
+/// An address of this machine that was free a moment ago: the commands read it in the configuration.
+fn free_address() -> String {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    format!("\"{}\"", free.local_addr().expect("its address"))
+}
+
+#[test]
+fn over_tcp() {
+    let dovecot = Dovecot::start();
+    let changes = [("admin.address", &*free_address())];
+    let mut proxy = Proxy::start_with(&dovecot, Upstream::Plain, &changes, &[]);
+    who_kick_drain(&mut proxy, &dovecot);
+}
+
+#[test]
+fn over_tls() {
+    let dovecot = Dovecot::start();
+    let changes = [("admin.address", &*free_address()), ("admin.tls", "true")];
+    let proxy = Proxy::start_with(&dovecot, Upstream::Plain, &changes, &[]);
+    let authority = dovecot.certificates.authority.display().to_string();
+    let who = printed(&run(&proxy, VIEWER, &["who", "--ca-file", &authority]));
+    assert!(who.starts_with("session\tuser\t"), "{who}");
+    let untrusted = run(&proxy, VIEWER, &["who"]);
+    assert_eq!(untrusted.status.code(), Some(69), "{untrusted:?}");
+}
+
+#[test]
+fn over_a_unix_socket() {
+    let dovecot = Dovecot::start();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let address = format!("\"unix:{}\"", directory.path().join("admin.sock").display());
+    let mut proxy = Proxy::start_with(&dovecot, Upstream::Plain, &[("admin.address", &address)], &[]);
+    who_kick_drain(&mut proxy, &dovecot);
+}
