@@ -7,7 +7,7 @@ use hyper::StatusCode;
 
 use super::bearer::Origin;
 use super::text::visible;
-use super::token::TokenError;
+use super::token_edit::EditError;
 use crate::api::Problem;
 use crate::config::ConfigError;
 use crate::store::StoreError;
@@ -31,7 +31,7 @@ pub(super) enum Failure {
     Config(#[from] ConfigError),
     /// The token file cannot be used, or holds no such token.
     #[error("{0}")]
-    TokenFile(#[from] TokenError),
+    TokenFile(#[from] EditError),
     /// The state cannot be used.
     #[error("{0}")]
     State(#[from] StoreError),
@@ -79,7 +79,7 @@ impl Failure {
     pub(super) const fn code(&self) -> u8 {
         match self {
             Self::Usage(_) => exit::USAGE,
-            Self::Config(_) | Self::TokenFile(TokenError::Config(_)) => exit::CONFIG,
+            Self::Config(_) | Self::TokenFile(EditError::Config(_)) => exit::CONFIG,
             Self::Unreachable(_) | Self::Cut(_) => exit::UNAVAILABLE,
             _ => exit::FAILURE,
         }

@@ -19,6 +19,7 @@ mod stream;
 mod summary;
 mod text;
 mod token;
+mod token_edit;
 mod url;
 mod user;
 mod wave;
@@ -82,10 +83,7 @@ enum Other {
     /// Show how far the migration is.
     Summary(summary::Burndown),
     /// Make, list and revoke the tokens of the API.
-    Token {
-        #[command(subcommand)]
-        command: token::Command,
-    },
+    Token(token::Token),
     /// Back up and restore the state.
     State(state::State),
     /// Print completions for a shell.
@@ -137,7 +135,7 @@ impl Other {
             Self::Drain(command) => command.run().await,
             Self::Audit(command) => command.run().await,
             Self::Summary(command) => command.run().await,
-            Self::Token { command } => Ok(token::run(&command)?),
+            Self::Token(command) => command.run(),
             Self::State(command) => command.run().await,
             Self::Completions { shell } => pages::completions::<Arguments>(shell),
             Self::Man { folder } => pages::man::<Arguments>(&folder),

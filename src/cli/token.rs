@@ -1,132 +1,120 @@
 //! `lastpop token`: makes, lists and revokes the tokens of the API, by editing their file. There is no API for
 //! this: whoever may write the file may do anything anyway, and a stolen token cannot make more of its kind.
+#![allow(clippy::doc_markdown, reason = "comments on arguments are what --help prints")]
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use comfy_table::Table;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::failure::Failure;
+use super::options::stdout;
+use super::output::{Cell, Column, Format, Row, Rows, main, note};
+use super::place;
+use super::token_edit::{EditError, edit, entries};
 use crate::admin::role::Role;
-use crate::admin::token_file::{self, Tokens};
-use crate::admin::tokens::{self, Entry, NoRandomness};
-use crate::config::{self, ConfigError};
+use crate::admin::token_file::Tokens;
+use crate::admin::tokens::{self, Entry};
+use crate::config;
 
-/// A new file: its owner writes, its group reads.
-const MODE: u32 = 0o640;
+/// See `lastpop token --help`.
+#[derive(Debug, Args)]
+pub(super) struct Token {
+    #[command(subcommand)]
+    command: Command,
+}
 
-/// What to do with tokens.
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+enum Command {
     /// Make a token and print it: this once, because only its digest is kept.
+    #[command(after_help = "Examples:
+  lastpop token create --name grafana --role viewer
+  lastpop token create --name support-desk --role operator --expires 1y > support.token")]
     Create {
         /// Whose it is; the audit trail has this name.
         #[arg(long)]
         name: String,
         /// viewer: looks. operator: changes one user at a time. admin: changes all there is.
-        #[arg(long)]
+        #[arg(long, value_parser = role())]
         role: Role,
-        /// For how long it is good, such as 90d; without, until it is revoked.
+        /// For how long it is good, such as 90d; without it, until it is revoked.
         #[arg(long, value_name = "TIME")]
         expires: Option<Span>,
-        /// Where the tokens are.
         #[command(flatten)]
         place: Place,
     },
-    /// List the tokens: who, which role, since when, until when.
+    /// List the tokens: whose they are, which role they have, since when and until when they are good.
+    #[command(after_help = "Example:\n  lastpop token list")]
     List {
-        /// Where the tokens are.
         #[command(flatten)]
         place: Place,
+        /// The form of what is printed; without it a table on a terminal, TSV elsewhere.
+        #[arg(long, value_name = "FORM")]
+        format: Option<Format>,
     },
-    /// Take a token away. A running lastpop refuses it from the next request on.
+    /// Take a token away. A lastpop that is running refuses it from the next request on.
+    #[command(after_help = "Example:\n  lastpop token revoke grafana")]
     Revoke {
         /// Its name.
         name: String,
-        /// Where the tokens are.
         #[command(flatten)]
         place: Place,
     },
+}
+
+fn role() -> impl TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(Role::ALL.map(Role::as_str)).try_map(|word| word.parse::<Role>())
 }
 
 /// Where the tokens are.
 #[derive(Debug, Args)]
-pub(super) struct Place {
-    /// The token file; without, `admin.token_file` of the configuration.
+struct Place {
+    /// The token file; without it admin.token_file of the configuration.
     #[arg(long)]
     file: Option<PathBuf>,
-    /// The configuration file.
-    #[arg(long, env = "LASTPOP_CONFIG", default_value = "/etc/lastpop/lastpop.toml")]
+    /// The configuration, which says where the token file is.
+    #[arg(long, env = "LASTPOP_CONFIG", value_name = "FILE", default_value = place::CONFIGURATION)]
     config: PathBuf,
 }
 
-/// Why there is no such token.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum TokenError {
-    /// The configuration cannot be used.
-    #[error("{0}; or name the token file with --file")]
-    Config(#[from] ConfigError),
-    /// The token file cannot be used.
-    #[error("{0}")]
-    Unusable(String),
-    /// A name that cannot be one.
-    #[error("\"{0}\" cannot be a name: take up to 64 letters, digits and . _ @ -")]
-    Name(String),
-    /// A time of expiry that cannot be one.
-    #[error("--expires has to be a time from now on, such as 90d or 12h")]
-    Expires,
-    /// There is one of that name.
-    #[error("there is a token named {0} already: revoke it first, or take another name")]
-    Taken(String),
-    /// There is none of that name.
-    #[error("there is no token named {0}; `lastpop token list` shows all")]
-    NoSuchToken(String),
-    /// No randomness.
-    #[error("{0}")]
-    NoRandomness(#[from] NoRandomness),
-    /// The file cannot be written.
-    #[error("{}: cannot be written: {source}; nothing was changed", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Nobody reads what is printed.
-    #[error("cannot print: {0}")]
-    Print(io::Error),
-}
-
 impl Place {
-    fn file(&self) -> Result<PathBuf, TokenError> {
+    fn file(&self) -> Result<PathBuf, Failure> {
         match &self.file {
             Some(file) => Ok(file.clone()),
-            None => Ok(config::load(&self.config)?.admin.token_file),
+            None => Ok(config::load(&self.config).map_err(EditError::Config)?.admin.token_file),
         }
     }
 }
 
-/// Does it. What a script wants goes to stdout, what people want to stderr.
-pub(super) fn run(command: &Command) -> Result<(), TokenError> {
-    match command {
-        Command::Create { name, role, expires, place } => {
-            let path = place.file()?;
-            let (entry, token) = create(name, *role, *expires, &path)?;
-            let until = entry.expires.map_or_else(|| "it is revoked".to_owned(), |time| time.to_string());
-            say(&format!(
-                "The token {name} was made in {}, with the role {role}, good until {until}. It is printed this \
-                 once; keep it secret.",
-                path.display()
-            ));
-            print(&format!("{}\n", token.as_str()))
+impl Token {
+    /// Does what was asked. What a script wants goes to stdout, what people want to stderr.
+    pub(super) fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Create { name, role, expires, place } => {
+                let path = place.file()?;
+                let (entry, token) = create(&name, role, expires, &path)?;
+                let until = entry.expires.map_or_else(|| "it is revoked".to_owned(), |time| time.to_string());
+                note(&format!(
+                    "the token {name} was made in {}, with the role {role}, good until {until}; it is printed this \
+                     once, keep it secret",
+                    path.display()
+                ));
+                let mut out = stdout();
+                writeln!(out, "{}", token.as_str())?;
+                Ok(out.flush()?)
+            }
+            Command::List { place, format } => list(&place.file()?, format.unwrap_or_else(Format::usual)),
+            Command::Revoke { name, place } => {
+                revoke(&name, &place.file()?)?;
+                note(&format!("the token {name} was revoked; it is refused from now on"));
+                Ok(())
+            }
         }
-        Command::List { place } => list(&place.file()?),
-        Command::Revoke { name, place } => revoke(name, &place.file()?),
     }
 }
 
@@ -135,9 +123,9 @@ fn create(
     role: Role,
     expires: Option<Span>,
     path: &Path,
-) -> Result<(Entry, Zeroizing<String>), TokenError> {
+) -> Result<(Entry, Zeroizing<String>), EditError> {
     if !tokens::is_name(name) {
-        return Err(TokenError::Name(name.to_owned()));
+        return Err(EditError::Name(name.to_owned()));
     }
     let now = Timestamp::now();
     let created = Timestamp::from_second(now.as_second()).unwrap_or(now);
@@ -146,7 +134,7 @@ fn create(
     let entry = Entry::new(name.to_owned(), role, &token, created, expires);
     edit(path, |text| {
         if entries(path, text)?.iter().any(|other| other.name == name) {
-            return Err(TokenError::Taken(name.to_owned()));
+            return Err(EditError::Taken(name.to_owned()));
         }
         let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
         Ok(format!("{text}{end}{entry}\n"))
@@ -155,112 +143,79 @@ fn create(
 }
 
 /// Months and years included, as the calendar has them in UTC.
-fn later(now: Timestamp, span: Span) -> Result<Timestamp, TokenError> {
-    let then = now.to_zoned(TimeZone::UTC).checked_add(span).map_err(|_| TokenError::Expires)?.timestamp();
-    if then > now { Ok(then) } else { Err(TokenError::Expires) }
+fn later(now: Timestamp, span: Span) -> Result<Timestamp, EditError> {
+    let then = now.to_zoned(TimeZone::UTC).checked_add(span).map_err(|_| EditError::Expires)?.timestamp();
+    if then > now { Ok(then) } else { Err(EditError::Expires) }
 }
 
-fn list(path: &Path) -> Result<(), TokenError> {
-    const HEAD: [&str; 4] = ["NAME", "ROLE", "CREATED", "EXPIRES"];
-    let entries = match Tokens::read(path) {
-        Tokens::Known(entries) => entries,
-        Tokens::Missing => Vec::new(),
-        Tokens::Unusable(message) => return Err(TokenError::Unusable(message)),
-    };
-    if entries.is_empty() {
-        say(&format!("There is no token in {}; make one with `lastpop token create`.", path.display()));
-    }
-    let now = Timestamp::now();
-    let rows = entries.iter().map(|entry| {
-        let expires = match entry.expires {
-            None => "never".to_owned(),
-            Some(time) if entry.has_expired(now) => format!("{time} (expired)"),
-            Some(time) => time.to_string(),
-        };
-        [entry.name.clone(), entry.role.to_string(), entry.created.to_string(), expires]
-    });
-    if io::stdout().is_terminal() {
-        let mut table = Table::new();
-        table.load_style(comfy_table::presets::NOTHING).set_header(HEAD).add_rows(rows);
-        return print(&format!("{table}\n"));
-    }
-    let lines: String = rows.map(|row| row.join("\t") + "\n").collect();
-    print(&lines)
-}
-
-fn revoke(name: &str, path: &Path) -> Result<(), TokenError> {
+fn revoke(name: &str, path: &Path) -> Result<(), EditError> {
     edit(path, |text| {
         if !entries(path, text)?.iter().any(|entry| entry.name == name) {
-            return Err(TokenError::NoSuchToken(name.to_owned()));
+            return Err(EditError::NoSuchToken(name.to_owned()));
         }
         let others = |line: &&str| line.split_whitespace().next() != Some(name);
         Ok(text.split_inclusive('\n').filter(others).collect())
-    })?;
-    say(&format!("The token {name} was revoked; it is refused from now on."));
+    })
+}
+
+/// A token as it is listed.
+#[derive(Debug, Serialize)]
+struct Listed {
+    name: String,
+    role: &'static str,
+    created: Timestamp,
+    expires: Option<Timestamp>,
+    expired: bool,
+}
+
+impl Row for Listed {
+    const COLUMNS: &'static [Column] =
+        &[main("name"), main("role"), main("created"), main("expires"), main("expired")];
+
+    fn cells(&self) -> Vec<Cell<'_>> {
+        vec![
+            Cell::Text(&self.name),
+            Cell::Text(self.role),
+            Cell::Time(self.created),
+            Cell::of(self.expires, Cell::Time),
+            Cell::Flag(self.expired),
+        ]
+    }
+}
+
+fn list(path: &Path, format: Format) -> Result<(), Failure> {
+    let entries = match Tokens::read(path) {
+        Tokens::Known(entries) => entries,
+        Tokens::Missing => Vec::new(),
+        Tokens::Unusable(message) => return Err(EditError::Unusable(message).into()),
+    };
+    if entries.is_empty() {
+        note(&format!("there is no token in {}; make one with `lastpop token create`", path.display()));
+    }
+    let now = Timestamp::now();
+    let listed: Vec<Listed> = entries
+        .into_iter()
+        .map(|entry| Listed {
+            expired: entry.has_expired(now),
+            role: entry.role.as_str(),
+            created: entry.created,
+            expires: entry.expires,
+            name: entry.name,
+        })
+        .collect();
+    let mut out = stdout();
+    let mut rows = Rows::new(format, &mut out);
+    if !listed.is_empty() {
+        rows.page(&listed)?;
+    }
+    rows.end::<Listed>()?;
     Ok(())
-}
-
-fn entries(path: &Path, text: &str) -> Result<Vec<Entry>, TokenError> {
-    let unusable = |mistake: tokens::Mistake| {
-        TokenError::Unusable(format!("{}:{}: {}", path.display(), mistake.line, mistake.message))
-    };
-    tokens::parse(text).map_err(unusable)
-}
-
-/// Replaces the file by what `change` makes of it, at once: whoever reads it sees the old or the new one. Two
-/// commands at the same time wait for each other.
-fn edit(path: &Path, change: impl FnOnce(&str) -> Result<String, TokenError>) -> Result<(), TokenError> {
-    let failed = |source| TokenError::Write { path: path.to_owned(), source };
-    // A link stays a link.
-    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let lock = File::open(folder).map_err(failed)?;
-    lock.lock().map_err(failed)?;
-    let text = match token_file::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => {
-            return Err(TokenError::Unusable(format!("{}: cannot be read: {error}", path.display())));
-        }
-    };
-    let new = change(&text)?;
-    let beside = folder.join(format!(".lastpop-token-{}", crate::random::session_id()));
-    let written = write_beside(&beside, path, folder, &new).and_then(|()| std::fs::rename(&beside, path));
-    if written.is_err() {
-        // It may not be there.
-        let _ = std::fs::remove_file(&beside);
-    }
-    written.map_err(failed)?;
-    lock.sync_all().map_err(failed)
-}
-
-/// Owner, group and mode stay as they are. A new file has the group of its folder, as far as whoever runs this
-/// may give it that: lastpop has to read it.
-fn write_beside(beside: &Path, path: &Path, folder: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?;
-    file.write_all(text.as_bytes())?;
-    if let Ok(old) = std::fs::metadata(path) {
-        fchown(&file, Some(old.uid()), Some(old.gid()))?;
-        file.set_permissions(PermissionsExt::from_mode(old.mode() & 0o7777))?;
-    } else {
-        let _ = fchown(&file, None, Some(std::fs::metadata(folder)?.gid()));
-        file.set_permissions(PermissionsExt::from_mode(MODE))?;
-    }
-    file.sync_all()
-}
-
-fn print(text: &str) -> Result<(), TokenError> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(TokenError::Print)
-}
-
-#[allow(clippy::print_stderr, reason = "what people want to know; stdout is for scripts")]
-fn say(text: &str) {
-    eprintln!("{text}");
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
     use super::*;
 
     fn names(path: &Path) -> Vec<String> {
@@ -273,7 +228,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("admin.tokens");
         create("anna", Role::Admin, None, &path).expect("made");
-        assert_eq!(std::fs::metadata(&path).expect("a file").mode() & 0o777, MODE);
+        assert_eq!(std::fs::metadata(&path).expect("a file").mode() & 0o777, 0o640);
         let text = std::fs::read_to_string(&path).expect("text");
         std::fs::write(&path, format!("# ours\n{text}# no line end")).expect("written");
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o604)).expect("chmod");
@@ -303,14 +258,14 @@ mod tests {
     fn what_cannot_be_changes_nothing() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("admin.tokens");
-        assert!(matches!(revoke("anna", &path), Err(TokenError::NoSuchToken(_))));
+        assert!(matches!(revoke("anna", &path), Err(EditError::NoSuchToken(_))));
         assert!(!path.exists());
         create("anna", Role::Admin, None, &path).expect("made");
         let before = std::fs::read_to_string(&path).expect("text");
-        assert!(matches!(create("anna", Role::Viewer, None, &path), Err(TokenError::Taken(_))));
-        assert!(matches!(create("an na", Role::Viewer, None, &path), Err(TokenError::Name(_))));
+        assert!(matches!(create("anna", Role::Viewer, None, &path), Err(EditError::Taken(_))));
+        assert!(matches!(create("an na", Role::Viewer, None, &path), Err(EditError::Name(_))));
         for span in [Span::new().days(-1), Span::new(), Span::new().years(19_000)] {
-            assert!(matches!(create("bob", Role::Viewer, Some(span), &path), Err(TokenError::Expires)));
+            assert!(matches!(create("bob", Role::Viewer, Some(span), &path), Err(EditError::Expires)));
         }
         assert_eq!(std::fs::read_to_string(&path).expect("text"), before);
         std::fs::write(&path, format!("{before}nonsense\n")).expect("written");

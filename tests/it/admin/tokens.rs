@@ -36,8 +36,9 @@ fn a_token_works_at_once_and_is_dead_at_once() {
     proxy.api("POST", "/api/v1/drain", &new, "{}").problem(403);
     let listed = printed(&token(&["list", "--config", &config]));
     let row = listed.lines().find(|line| line.starts_with("grafana\tviewer\t20")).expect(&listed);
-    assert_eq!(row.split('\t').count(), 4);
-    assert!(listed.contains("(expired)") && !listed.contains(&new), "{listed}");
+    assert!(row.ends_with("Z\tfalse"), "{row}");
+    let expired = listed.lines().find(|line| line.starts_with("expired\tadmin\t")).expect(&listed);
+    assert!(expired.ends_with("\t2026-01-01T00:00:00Z\ttrue") && !listed.contains(&new), "{listed}");
     let file = std::fs::read_to_string(proxy.token_file()).expect("the token file");
     assert!(file.starts_with("# for tests\n") && !file.contains(&new[3..]));
 
@@ -111,6 +112,7 @@ fn the_command_says_what_is_wrong() {
     fails(&token(&["revoke", "bob", "--file", &file]), 1, "there is no token named bob");
     fails(&token(&["list", "--config", &path("none.toml")]), 78, "cannot be read");
     let empty = token(&["list", "--file", &path("none")]);
-    assert_eq!(printed(&empty), "");
-    assert!(String::from_utf8_lossy(&empty.stderr).contains("There is no token in"));
+    assert_eq!(printed(&empty), "name\trole\tcreated\texpires\texpired");
+    assert!(String::from_utf8_lossy(&empty.stderr).contains("there is no token in"));
+    assert_eq!(printed(&token(&["list", "--file", &path("none"), "--format", "json"])), "[]");
 }
