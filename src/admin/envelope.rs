@@ -6,7 +6,8 @@ use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::problem::{self, Problem};
+use super::problem::Problem;
+use crate::api::PROBLEM_TYPE;
 
 /// The request's id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -62,6 +63,6 @@ fn write_problem(response: &mut Response, id: &str) {
     let Some(problem) = problem.or_else(|| (error && !plain).then(|| Problem::bare(status))) else { return };
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(problem::MEDIA_TYPE));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
     *response.body_mut() = Body::from(problem.body(id));
 }

@@ -10,11 +10,8 @@ use axum::Extension;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use utoipa::ToSchema;
 
-/// The media type (RFC 9457 §3).
-pub const MEDIA_TYPE: &str = "application/problem+json";
+use crate::api;
 
 /// Why a request was not carried out.
 #[derive(Debug, Clone)]
@@ -22,26 +19,6 @@ pub struct Problem {
     status: StatusCode,
     detail: Cow<'static, str>,
     header: Option<(HeaderName, HeaderValue)>,
-}
-
-/// Its body.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Problem)]
-pub(super) struct Body<'a> {
-    /// `about:blank`: the status says which kind of problem this is (RFC 9457 §4.2.1).
-    #[serde(rename = "type")]
-    #[schema(rename = "type", example = "about:blank")]
-    kind: &'static str,
-    /// What the status is called.
-    #[schema(example = "Forbidden")]
-    title: &'static str,
-    /// The HTTP status.
-    #[schema(example = 403)]
-    status: u16,
-    /// What happened, and what to do next.
-    detail: &'a str,
-    /// The request's id, as in the header x-request-id and in lastpop's log.
-    instance: &'a str,
 }
 
 impl Problem {
@@ -84,12 +61,12 @@ impl Problem {
 
     /// The JSON object for the request with this id.
     pub(super) fn body(&self, request: &str) -> String {
-        let body = Body {
-            kind: "about:blank",
-            title: self.status.canonical_reason().unwrap_or("Error"),
+        let body = api::Problem {
+            kind: "about:blank".to_owned(),
+            title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
             status: self.status.as_u16(),
-            detail: &self.detail,
-            instance: request,
+            detail: Some(self.detail.to_string()),
+            instance: Some(request.to_owned()),
         };
         // Text and a number cannot fail.
         serde_json::to_string(&body).unwrap_or_default()

@@ -20,11 +20,8 @@ use utoipa_axum::routes;
 
 use super::extract::Json;
 use super::role::Role;
-use super::{Shared, audit, auth, bulk, domains, drain, problem, sessions, users, waves};
-use crate::api::IMPORT_LONGEST;
-
-/// Longest body in JSON, in octets.
-const MAX_BODY: usize = 64 * 1024;
+use super::{Shared, audit, auth, bulk, domains, drain, sessions, users, waves};
+use crate::api::{self, BODY_LONGEST, IMPORT_LONGEST, PROBLEM_TYPE};
 
 /// Longest body that is streamed, in octets: an import of a million users.
 #[allow(clippy::cast_possible_truncation, reason = "256 MiB fit into every usize that this runs on")]
@@ -88,7 +85,7 @@ fn head() -> OpenApi {
     let mut components = Components::new();
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     components.add_security_scheme(SCHEME, bearer);
-    components.schemas.insert(problem::Body::name().into_owned(), problem::Body::schema());
+    components.schemas.insert(api::Problem::name().into_owned(), api::Problem::schema());
     let info = InfoBuilder::new()
         .title("lastpop")
         .version(env!("CARGO_PKG_VERSION"))
@@ -104,7 +101,7 @@ fn head() -> OpenApi {
 /// Puts routes behind a role, with the limits of requests in JSON.
 pub(super) fn behind(role: Role, router: OpenApiRouter<Shared>) -> OpenApiRouter<Shared> {
     let router = router
-        .route_layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .route_layer(RequestBodyLimitLayer::new(BODY_LONGEST))
         .route_layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE));
     for_role(role, router)
 }
@@ -152,9 +149,9 @@ fn describe(role: Role, item: &mut PathItem) {
 }
 
 fn described(description: &str) -> RefOr<Response> {
-    let schema = Ref::from_schema_name(problem::Body::name());
+    let schema = Ref::from_schema_name(api::Problem::name());
     let content = ContentBuilder::new().schema(Some(schema)).build();
-    ResponseBuilder::new().description(description).content(problem::MEDIA_TYPE, content).build().into()
+    ResponseBuilder::new().description(description).content(PROBLEM_TYPE, content).build().into()
 }
 
 #[cfg(test)]

@@ -17,9 +17,10 @@ use super::auth::Caller;
 use super::envelope::REQUEST_ID;
 use super::extract::{Json, Path, Query};
 use super::hosts::Hosts;
-use super::problem::{MEDIA_TYPE, Problem};
+use super::problem::Problem;
 use super::role::Role;
 use super::*;
+use crate::api::PROBLEM_TYPE;
 use crate::config::StateUrl;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -40,7 +41,7 @@ async fn ask(router: Router, request: Request<Body>) -> (Response, String) {
 
 /// A problem, whole and in its own media type, with an id that is the header's.
 fn problem(response: &Response, body: &str) -> Value {
-    assert_eq!(response.headers()[header::CONTENT_TYPE], MEDIA_TYPE);
+    assert_eq!(response.headers()[header::CONTENT_TYPE], PROBLEM_TYPE);
     let problem: Value = serde_json::from_str(body).expect(body);
     assert_eq!(problem["status"], response.status().as_u16());
     assert_eq!(problem["instance"], response.headers()[REQUEST_ID].to_str().expect("text"));
