@@ -104,6 +104,7 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
     tracing::info!(?drain, "shutdown: no new connections; sessions may finish");
     notify(&[sd_notify::NotifyState::Stopping]);
     cx.metrics.process.draining.set(1);
+    cx.drained_at.get_or_init(now);
     cx.draining.cancel();
     cx.store.hand_over();
     sessions.close();

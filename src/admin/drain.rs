@@ -26,7 +26,8 @@ pub(super) async fn drain(
     Json(Order { reason, dry_run, .. }): Json<Order>,
 ) -> (StatusCode, Json<Draining>) {
     let timeout = cx.settings.load().limits.drain_timeout.as_secs();
-    let until = instant(Shared::now().saturating_add(i64::try_from(timeout).unwrap_or(i64::MAX)));
+    let begun = cx.drained_at.get().copied().unwrap_or_else(Shared::now);
+    let until = instant(begun.saturating_add(i64::try_from(timeout).unwrap_or(i64::MAX)));
     let answer = Json(Draining { dry_run, sessions: cx.live.len() as u64, until });
     if dry_run {
         return (StatusCode::OK, answer);

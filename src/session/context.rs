@@ -1,6 +1,6 @@
 //! What all sessions of one process share, and what each takes of the configuration when it begins.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use tokio_rustls::TlsAcceptor;
@@ -41,6 +41,8 @@ pub struct Context {
     pub live: Live,
     /// Somebody asks for shutdown, as SIGTERM does.
     pub drain: CancellationToken,
+    /// When shutdown began, in Unix seconds.
+    pub drained_at: OnceLock<i64>,
     /// Shutdown has begun: who is not logged in is sent away.
     pub draining: CancellationToken,
     /// `limits.drain_timeout` is over: sessions end now, except for their UPDATE.
@@ -110,6 +112,7 @@ impl Context {
             users: Slots::default(),
             live: Live::default(),
             drain: CancellationToken::new(),
+            drained_at: OnceLock::new(),
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
             updates: TaskTracker::new(),
