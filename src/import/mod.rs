@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::api::{BadLine, BulkFormat, ImportRow};
 use crate::policy::Mode;
 use crate::users::{Names, UserName};
+use crate::words::Language;
 use fields::Fields;
 pub use lines::LINE_LONGEST;
 use lines::Lines;
@@ -18,9 +19,6 @@ use problem::Problem;
 
 /// Octets of a user's name: a POP3 client cannot say a longer one.
 const USER_LONGEST: usize = 512;
-
-/// Octets of a language tag (RFC 5646 §4.4.1).
-const LANGUAGE_LONGEST: usize = 35;
 
 /// The word for no mode of one's own.
 const INHERIT: &str = "inherit";
@@ -44,7 +42,7 @@ pub struct Row {
     /// From when on, in Unix seconds; `None`: at once.
     pub from: Option<i64>,
     /// The language that they are written to in; `None`: as it was.
-    pub language: Option<String>,
+    pub language: Option<Language>,
 }
 
 /// What a line is.
@@ -210,15 +208,9 @@ fn user(names: &Names, written: &str) -> Result<UserName, Problem> {
     }
 }
 
-fn language(tag: &str) -> Result<Option<String>, Problem> {
-    let good = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-';
-    if tag.is_empty() {
-        Ok(None)
-    } else if tag.len() <= LANGUAGE_LONGEST && tag.bytes().all(good) {
-        Ok(Some(tag.to_ascii_lowercase()))
-    } else {
-        Err(Problem::language(tag))
-    }
+fn language(tag: &str) -> Result<Option<Language>, Problem> {
+    let read = |tag| Language::parse(tag).ok_or_else(|| Problem::language(tag));
+    (!tag.is_empty()).then_some(tag).map(read).transpose()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What can be wrong with a line of an import, in sentences for the person who wrote it.
 
-use super::{LANGUAGE_LONGEST, LINE_LONGEST, USER_LONGEST};
+use super::{LINE_LONGEST, USER_LONGEST};
 
 /// Characters of a word that are repeated to whoever wrote it.
 const REPEATED: usize = 40;
@@ -34,7 +34,7 @@ pub(super) enum Problem {
     Mode(String),
     #[error("{0:?} is no time; write it as 2026-12-01T00:00:00+02:00, or nothing for at once.")]
     Time(String),
-    #[error("{0:?} is no language tag of at most {LANGUAGE_LONGEST} octets, such as lv or en-gb.")]
+    #[error("{0:?} is no language tag, such as en, lv or pt-br.")]
     Language(String),
     #[error("The line cannot be understood as a JSON object with user and mode: {0}.")]
     Json(String),

@@ -53,7 +53,7 @@ fn with_a_header_in_any_order_and_without_one() {
         split(csv("user,language,from,mode\na,LV,2026-12-01T00:00:00+02:00,notice\nb,,,pop3\n"));
     let from = "2026-11-30T22:00:00Z".parse::<Timestamp>().unwrap().as_second();
     let first =
-        Row { from: Some(from), language: Some("lv".to_owned()), ..row("a@example.net", Some(Mode::Notice)) };
+        Row { from: Some(from), language: Language::parse("lv"), ..row("a@example.net", Some(Mode::Notice)) };
     assert_eq!((rows, bad), (vec![first, row("b@example.net", Some(Mode::Pop3))], vec![]));
 }
 
@@ -61,7 +61,7 @@ fn with_a_header_in_any_order_and_without_one() {
 fn bad_lines_are_named_and_spoil_no_other() {
     let long = format!("{},notice", "x".repeat(600));
     let text =
-        format!("user,mode,from,language\na,POP3\n,notice\nb\nc,notice,soon\nd,notice,,l_v\n{long}\n\"e\n");
+        format!("user,mode,from,language\na,POP3\n,notice\nb\nc,notice,soon\nd,notice,,l!v\n{long}\n\"e\n");
     let mut octets = text.into_bytes();
     octets.extend_from_slice(b"jos\xe9,notice\n");
     octets.extend_from_slice(&[b'x'; LINE_LONGEST + 1]);
@@ -73,7 +73,7 @@ fn bad_lines_are_named_and_spoil_no_other() {
         (3, "The line names no user."),
         (4, "The line has no mode; write pop3"),
         (5, "\"soon\" is no time; write it as 2026-12-01T"),
-        (6, "\"l_v\" is no language tag"),
+        (6, "\"l!v\" is no language tag"),
         (7, "The name of a user has at most 512 octets"),
         (8, "A quote is not closed in this line"),
         (9, "The line is not UTF-8"),
@@ -118,7 +118,7 @@ fn one_json_object_a_line() {
     );
     let (rows, bad) = split(read(BulkFormat::Ndjson, Content::Settings, &[text.as_bytes()]));
     let from = "2026-12-01T00:00:00Z".parse::<Timestamp>().unwrap().as_second();
-    let last = Row { from: Some(from), language: Some("lv".to_owned()), ..row("d@example.net", None) };
+    let last = Row { from: Some(from), language: Language::parse("lv"), ..row("d@example.net", None) };
     assert_eq!(rows, [row("anna@example.net", Some(Mode::ImapOnly)), row("bob@x", None), last]);
     assert_eq!(bad.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [3, 4, 5]);
     let missing = "The line cannot be understood as a JSON object with user and mode: missing field `mode`.";

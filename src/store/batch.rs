@@ -8,9 +8,11 @@ use super::generation::Concerns;
 use super::{Store, StoreError};
 use crate::policy::Mode;
 
-/// Users whose own mode changed in the same way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Users of a domain whose own mode changed in the same way.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moves {
+    /// Their domain, which decides what they inherit.
+    pub domain: String,
     /// Before; `None` is no mode of their own.
     pub from: Option<Mode>,
     /// Since then. The same as before where only a plan or the language changed.
@@ -19,11 +21,11 @@ pub struct Moves {
     pub users: u64,
 }
 
-/// Own modes before and after, and how many users.
-pub(super) type MovesRow = (Option<String>, Option<String>, i64);
+/// Domain, own modes before and after, and how many users.
+pub(super) type MovesRow = (String, Option<String>, Option<String>, i64);
 
 /// Writes what changes. Parameters: the id of the change, time, actor, reason; and those of `changes`, a SELECT of
-/// `username`, and each column of a setting and `language` as `old_…` and `new_…`.
+/// `username`, `domain`, and each column of a setting and `language` as `old_…` and `new_…`.
 pub(super) fn audit_lines(action: &'static str, changes: &str) -> AssertSqlSafe<String> {
     AssertSqlSafe(format!(
         "INSERT INTO audit (id, at, actor, action, kind, subject, old_mode, old_since, old_planned_mode,
@@ -41,14 +43,15 @@ pub(super) fn audit_lines(action: &'static str, changes: &str) -> AssertSqlSafe<
 /// What a change would do: the moves of `changes`, where $1 is the time.
 pub(super) fn would_move(changes: &str) -> AssertSqlSafe<String> {
     let [from, to] = ["c.old_", "c.new_"].map(|columns| own_mode(columns, "$1"));
-    AssertSqlSafe(format!("SELECT {from}, {to}, count(*) FROM ({changes}) AS c GROUP BY 1, 2"))
+    AssertSqlSafe(format!("SELECT c.domain, {from}, {to}, count(*) FROM ({changes}) AS c GROUP BY 1, 2, 3"))
 }
 
-/// What the audit trail says that a change did. Parameter: the id of the change.
+/// What the audit trail says that a change did, once users are set to it. Parameter: the id of the change.
 pub(super) fn moves_of() -> AssertSqlSafe<String> {
-    let [from, to] = ["old_", "new_"].map(|columns| own_mode(columns, "at"));
+    let [from, to] = ["a.old_", "a.new_"].map(|columns| own_mode(columns, "a.at"));
     AssertSqlSafe(format!(
-        "SELECT {from}, {to}, count(*) FROM audit WHERE batch = $1 AND kind = 'user' GROUP BY 1, 2"
+        "SELECT u.domain, {from}, {to}, count(*) FROM audit a JOIN users u ON u.username = a.subject
+        WHERE a.batch = $1 AND a.kind = 'user' GROUP BY 1, 2, 3"
     ))
 }
 
@@ -80,11 +83,12 @@ pub(super) const SET_USERS: &str =
     FROM audit a WHERE a.batch = $1 AND a.kind = 'user' AND a.subject = users.username";
 
 /// From columns.
-pub(super) fn moves(rows: &[MovesRow]) -> Result<Vec<Moves>, StoreError> {
-    let moved = |(from, to, users): &MovesRow| {
-        Ok(Moves { from: mode(from.as_deref())?, to: mode(to.as_deref())?, users: count(*users) })
+pub(super) fn moves(rows: Vec<MovesRow>) -> Result<Vec<Moves>, StoreError> {
+    let moved = |(domain, from, to, users): MovesRow| {
+        let (from, to) = (mode(from.as_deref())?, mode(to.as_deref())?);
+        Ok(Moves { domain, from, to, users: count(users) })
     };
-    let mut all: Vec<Moves> = rows.iter().map(moved).collect::<Result<_, StoreError>>()?;
+    let mut all: Vec<Moves> = rows.into_iter().map(moved).collect::<Result<_, StoreError>>()?;
     all.sort_unstable();
     Ok(all)
 }

@@ -15,6 +15,7 @@ use super::generation::RAISE;
 use super::{Store, StoreError};
 use crate::import::Row;
 use crate::policy::Mode;
+use crate::words::Language;
 
 /// Seconds after which staged rows that nobody applied are removed: whoever staged them is gone.
 const ABANDONED: i64 = 24 * 60 * 60;
@@ -48,14 +49,14 @@ pub struct Applied {
 fn changes(now: &str, batch: &str) -> String {
     let own_mode = own_mode("u.", now);
     format!(
-        "SELECT n.username, n.old_mode, n.old_since, n.old_planned_mode, n.old_planned_from,
+        "SELECT n.username, n.domain, n.old_mode, n.old_since, n.old_planned_mode, n.old_planned_from,
             CASE WHEN n.language IS DISTINCT FROM n.own_language THEN n.own_language END AS old_language,
             CASE WHEN n.language IS DISTINCT FROM n.own_language THEN n.language END AS new_language,
             n.new_mode, n.planned_mode AS new_planned_mode, n.planned_from AS new_planned_from,
             CASE WHEN n.new_mode IS DISTINCT FROM n.own_mode THEN CAST({now} AS BIGINT)
                 ELSE n.own_since END AS new_since
         FROM (SELECT o.*, CASE WHEN o.planned_from IS NULL THEN o.mode ELSE o.own_mode END AS new_mode
-            FROM (SELECT s.username, s.mode, s.planned_mode, s.planned_from,
+            FROM (SELECT s.username, s.domain, s.mode, s.planned_mode, s.planned_from,
                     COALESCE(s.language, u.language, '') AS language,
                     u.mode AS old_mode, u.mode_since AS old_since, u.planned_mode AS old_planned_mode,
                     u.planned_from AS old_planned_from, COALESCE(u.language, '') AS own_language,
@@ -112,7 +113,7 @@ impl Store {
                         .bind(if from.is_none() { mode } else { None })
                         .bind(if from.is_some() { mode } else { None })
                         .bind(from)
-                        .bind(row.language.as_deref());
+                        .bind(row.language.as_ref().map(Language::as_str));
                 }
                 insert.execute(&mut *tx).await?;
             }
@@ -131,7 +132,7 @@ impl Store {
                 let rows: i64 = sqlx::query_scalar(staged).bind(&batch.name).fetch_one(pool).await?;
                 let found: Vec<MovesRow> = sqlx::query_as(would_move(&changes("$1", "$2")))
                     .bind(batch.now).bind(&batch.name).fetch_all(pool).await?;
-                Ok(applied(None, rows, moves(&found)?))
+                Ok(applied(None, rows, moves(found)?))
             });
         }
         let result: Result<(Applied, i64), StoreError> = transaction!(&self.database, tx => {
@@ -146,7 +147,7 @@ impl Store {
             sqlx::query(SET_USERS).bind(&id).bind(&id).execute(&mut *tx).await?;
             sqlx::query("DELETE FROM staged WHERE batch = $1").bind(&batch.name).execute(&mut *tx).await?;
             let found: Vec<MovesRow> = sqlx::query_as(moves_of()).bind(&id).fetch_all(&mut *tx).await?;
-            Ok((applied(Some(id), rows, moves(&found)?), generation))
+            Ok((applied(Some(id), rows, moves(found)?), generation))
         });
         let (applied, generation) = result?;
         self.announce_users(generation, applied.changed).await?;

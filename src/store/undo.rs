@@ -23,7 +23,7 @@ pub struct Undone {
 /// number of a parameter.
 fn standing(batch: &str) -> String {
     format!(
-        "SELECT a.subject AS username, u.mode AS old_mode, u.mode_since AS old_since,
+        "SELECT a.subject AS username, u.domain, u.mode AS old_mode, u.mode_since AS old_since,
             u.planned_mode AS old_planned_mode, u.planned_from AS old_planned_from, a.old_mode AS new_mode,
             COALESCE(a.old_since, 0) AS new_since, a.old_planned_mode AS new_planned_mode,
             a.old_planned_from AS new_planned_from,
@@ -67,7 +67,7 @@ impl Store {
             return on!(&self.database, pool => {
                 let lines: i64 = sqlx::query_scalar(LINES).bind(batch).fetch_one(pool).await?;
                 let found: Vec<MovesRow> = sqlx::query_as(would_move(&standing("$2"))).bind(now).bind(batch).fetch_all(pool).await?;
-                undone(batch, None, lines, moves(&found)?)
+                undone(batch, None, lines, moves(found)?)
             });
         }
         let result: Result<(Undone, i64), StoreError> = transaction!(&self.database, tx => {
@@ -80,7 +80,7 @@ impl Store {
             sqlx::query(SET_USERS).bind(&id).bind(&id).execute(&mut *tx).await?;
             sqlx::query(MARK).bind(&id).bind(batch).execute(&mut *tx).await?;
             let found: Vec<MovesRow> = sqlx::query_as(moves_of()).bind(&id).fetch_all(&mut *tx).await?;
-            Ok((undone(batch, Some(id), lines, moves(&found)?)?, generation))
+            Ok((undone(batch, Some(id), lines, moves(found)?)?, generation))
         });
         let (undone, generation) = result?;
         self.announce_users(generation, undone.restored).await?;

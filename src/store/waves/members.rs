@@ -8,7 +8,8 @@ use crate::api::{Target, WaveName, WaveState};
 use crate::policy::Mode;
 use crate::store::batch::own_mode;
 use crate::store::database::{ROWS, on, rows, transaction};
-use crate::store::effective::{Configured, effective};
+use crate::store::domains::EVERYONE;
+use crate::store::effective::{Configured, domain_rules, effective};
 use crate::store::{Concerns, Store, StoreError};
 use crate::users::UserName;
 
@@ -74,23 +75,23 @@ impl Whose<'_> {
     /// A page of candidates, in the order of their names. Parameters: the time, the last name of the page before,
     /// the key, how many, and what is configured.
     pub(super) fn page(&self, configured: &Configured) -> String {
-        let (names, moved, from) = match self {
-            Self::Domain(crate::store::domains::EVERYONE) => ("u", "0".to_owned(), "users u WHERE $3 = '*'"),
-            Self::Domain(_) => ("u", "0".to_owned(), "users u WHERE u.domain = $3"),
-            Self::Wave(_) => (
-                "m",
-                format!("CASE WHEN {WAS_MOVED} THEN 1 ELSE 0 END"),
-                "wave_members m LEFT JOIN users u ON u.username = m.username WHERE m.wave = $3",
-            ),
+        let (names, moved, from, whose) = match self {
+            Self::Domain(EVERYONE) => ("u", "1 = 0", "users u", "$3 = '*'"),
+            Self::Domain(_) => ("u", "1 = 0", "users u", "u.domain = $3"),
+            Self::Wave(_) => {
+                let members = "wave_members m LEFT JOIN users u ON u.username = m.username";
+                ("m", WAS_MOVED, members, "m.wave = $3")
+            }
         };
-        let (configured, mode) = (configured.table(5), effective(&format!("{names}.domain"), "$1"));
-        let own_mode = own_mode("u.", "$1");
+        let (configured, rules) = (configured.table(5), domain_rules(&format!("{names}.domain")));
+        let (mode, own_mode) = (effective("$1"), own_mode("u.", "$1"));
         format!(
             "WITH {configured}
             SELECT {names}.username, {names}.domain, u.last_seen, u.family, {mode} AS mode, u.set_by,
                 CAST(CASE WHEN u.planned_from > $1 OR {own_mode} IS NOT NULL THEN 1 ELSE 0 END AS BIGINT) AS own,
-                CAST({moved} AS BIGINT) AS moved
-            FROM {from} AND {names}.username > $2
+                CAST(CASE WHEN {moved} THEN 1 ELSE 0 END AS BIGINT) AS moved
+            FROM {from} {rules}
+            WHERE {whose} AND {names}.username > $2
             ORDER BY {names}.username LIMIT $4"
         )
     }

@@ -25,7 +25,7 @@ pub struct RolledBack {
 /// `set_by` are numbers of parameters.
 fn standing(wave: &str, set_by: &str) -> String {
     format!(
-        "SELECT m.username, u.mode AS old_mode, u.mode_since AS old_since, u.planned_mode AS old_planned_mode,
+        "SELECT m.username, m.domain, u.mode AS old_mode, u.mode_since AS old_since, u.planned_mode AS old_planned_mode,
             u.planned_from AS old_planned_from, a.old_mode AS new_mode, COALESCE(a.old_since, 0) AS new_since,
             a.old_planned_mode AS new_planned_mode, a.old_planned_from AS new_planned_from,
             CAST(NULL AS TEXT) AS old_language, CAST(NULL AS TEXT) AS new_language
@@ -62,7 +62,7 @@ impl Store {
             set_state!(tx, name, WaveState::RolledBack, order.now);
             let moved: i64 = sqlx::query_scalar(moved()).bind(name.as_str()).fetch_one(&mut *tx).await?;
             let found: Vec<MovesRow> = sqlx::query_as(moves_of()).bind(&id).fetch_all(&mut *tx).await?;
-            Ok(Some((moves(&found)?, moved, generation)))
+            Ok(Some((moves(found)?, moved, generation)))
         });
         let Some((moves, moved, generation)) = done? else {
             return Ok(rolled_back(self.wave(name).await?, Vec::new(), 0));
@@ -81,7 +81,7 @@ impl Store {
             sqlx::query_as(would_move(&standing("$2", "$3")))
                 .bind(now).bind(name.as_str()).bind(&row.batch).fetch_all(pool).await?,
         ));
-        Ok(rolled_back(self.wave(name).await?, moves(&found)?, moved))
+        Ok(rolled_back(self.wave(name).await?, moves(found)?, moved))
     }
 }
 

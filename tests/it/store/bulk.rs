@@ -1,10 +1,8 @@
 //! Many users at once: an import is all or nothing, changes only what differs, and is undone as a whole.
 
 use lastpop::import::Row;
-use lastpop::policy::{Mode, Planned, Setting};
+use lastpop::policy::{Language, Mode, Planned, Setting};
 use lastpop::store::{Applied, Change, Moves, Store, StoreError, Subject, Undone};
-
-use lastpop::words::Language;
 
 use super::{NOW, Place, count, on_both, user};
 
@@ -34,8 +32,8 @@ async fn set(store: &Store, name: &str, mode: Mode, now: i64) {
     store.set(&change).await.expect("set");
 }
 
-fn moved(from: Option<Mode>, to: Option<Mode>, users: u64) -> Moves {
-    Moves { from, to, users }
+fn moved(domain: &str, from: Option<Mode>, to: Option<Mode>, users: u64) -> Moves {
+    Moves { domain: domain.to_owned(), from, to, users }
 }
 
 async fn lines(place: &Place, batch: &str) -> i64 {
@@ -59,7 +57,7 @@ fn an_import_changes_what_differs_and_remembers_it() {
         assert_eq!(setting(&store, "anna@x").await, Setting::default());
         let applied = import(&store, &rows, NOW + 60).await;
         assert_eq!((applied.rows, applied.changed, applied.unchanged), (4, 2, 2));
-        let expected = [moved(None, Some(Mode::ImapOnly), 1), moved(Some(Mode::ImapOnly), None, 1)];
+        let expected = [moved("x", None, Some(Mode::ImapOnly), 1), moved("x", Some(Mode::ImapOnly), None, 1)];
         assert_eq!(applied.moves, expected);
         let imap_only = Setting { mode: Some(Mode::ImapOnly), since: NOW + 60, planned: None };
         assert_eq!(setting(&store, "anna@x").await, imap_only);
@@ -93,7 +91,7 @@ fn plans_and_languages_come_in_as_well() {
         set(&store, "anna", Mode::Notice, NOW).await;
         let later = Some(NOW + 1_000);
         let rows = [
-            Row { from: later, language: Some("lv".to_owned()), ..row("anna", Some(Mode::ImapOnly)) },
+            Row { from: later, language: Language::parse("lv"), ..row("anna", Some(Mode::ImapOnly)) },
             Row { from: later, ..row("bob", None) },
             Row { from: Some(NOW - 5), ..row("carl", Some(Mode::Brownout)) },
         ];
@@ -107,15 +105,12 @@ fn plans_and_languages_come_in_as_well() {
             setting(&store, "carl").await,
             Setting { mode: Some(Mode::Brownout), since: NOW + 10, planned: None }
         );
-        assert_eq!(
-            store.facts(&user("anna")).await.expect("facts").language.as_ref().map(Language::as_str),
-            Some("lv")
-        );
+        assert_eq!(store.facts(&user("anna")).await.expect("facts").language, Language::parse("lv"));
         // Its time has come: an export that says so changes nothing.
         let same = import(&store, &[row("anna", Some(Mode::ImapOnly))], NOW + 2_000).await;
         assert_eq!((same.changed, same.unchanged), (0, 1));
         // Only the language: since when the mode holds does not change.
-        let rows = [Row { language: Some("en".to_owned()), ..row("carl", Some(Mode::Brownout)) }];
+        let rows = [Row { language: Language::parse("en"), ..row("carl", Some(Mode::Brownout)) }];
         assert_eq!(import(&store, &rows, NOW + 2_010).await.changed, 1);
         assert_eq!(setting(&store, "carl").await.since, NOW + 10);
         // Undone one by one, with the language.
@@ -129,10 +124,7 @@ fn plans_and_languages_come_in_as_well() {
         };
         store.undo(&change).await.expect("undone");
         let facts = store.facts(&user("carl")).await.expect("facts");
-        assert_eq!(
-            (facts.language.as_ref().map(Language::as_str), facts.setting.mode),
-            (None, Some(Mode::Brownout))
-        );
+        assert_eq!((facts.language.clone(), facts.setting.mode), (None, Some(Mode::Brownout)));
     });
 }
 
@@ -142,7 +134,7 @@ fn a_batch_is_undone_but_for_whom_somebody_changed_since() {
         let store = place.open().await;
         set(&store, "bob", Mode::Notice, NOW).await;
         let all = ["anna", "bob", "carl", "dora"];
-        let rows = all.map(|name| Row { language: Some("lv".to_owned()), ..row(name, Some(Mode::ImapOnly)) });
+        let rows = all.map(|name| Row { language: Language::parse("lv"), ..row(name, Some(Mode::ImapOnly)) });
         let first = import(&store, &rows, NOW + 10).await.batch.expect("a batch");
         let rows = ["anna", "bob"].map(|name| row(name, Some(Mode::Brownout)));
         let second = import(&store, &rows, NOW + 20).await.batch.expect("a batch");
@@ -156,7 +148,7 @@ fn a_batch_is_undone_but_for_whom_somebody_changed_since() {
         };
         let undone = undo(&first, NOW + 40).await.expect("undone");
         assert_eq!((undone.restored, undone.left_alone), (1, 3));
-        assert_eq!(undone.moves, [moved(Some(Mode::ImapOnly), None, 1)]);
+        assert_eq!(undone.moves, [moved("", Some(Mode::ImapOnly), None, 1)]);
         assert_eq!(setting(&store, "dora").await, Setting::default());
         assert_eq!(store.facts(&user("dora")).await.expect("facts").language, None);
         assert_eq!(setting(&store, "anna").await.mode, Some(Mode::Brownout));
@@ -172,7 +164,7 @@ fn a_batch_is_undone_but_for_whom_somebody_changed_since() {
         let planned = Row { from: Some(NOW + 100), ..row("dora", Some(Mode::ImapOnly)) };
         let third = import(&store, &[planned], NOW + 65).await.batch.expect("a batch");
         let undone = undo(&third, NOW + 200).await.expect("undone");
-        assert_eq!(undone.moves, [moved(Some(Mode::ImapOnly), None, 1)]);
+        assert_eq!(undone.moves, [moved("", Some(Mode::ImapOnly), None, 1)]);
         let error = undo(&second, NOW + 270).await.expect_err("nothing is left");
         assert_eq!(error.to_string(), format!("there is no change of the batch {second} left to undo"));
     });

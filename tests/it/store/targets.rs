@@ -105,7 +105,7 @@ fn the_mode_in_force_is_what_the_rules_say() {
         let store = place.open().await;
         let configured = Configured {
             mode: Mode::Notice,
-            domains: ["c0.example", "c1.example"].map(|name| (name.to_owned(), Mode::Brownout)).to_vec(),
+            domains: ["c0.example", "c1.example"].map(|name| (name.to_owned(), Mode::Brownout)).into(),
         };
         // (mode, planned mode, seconds until the plan)
         let settings: [(&str, &str, i64); 5] = [

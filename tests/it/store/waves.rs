@@ -1,5 +1,7 @@
 //! Waves: their life from a draft to the way back, whom a step moves, and whom it leaves alone.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use lastpop::api::{CreateWave, Step, Steps, Target, Wave, WaveName, WaveState};
 use lastpop::policy::{Mode, Planned, Setting};
@@ -8,7 +10,7 @@ use lastpop::store::{Change, Configured, Moves, Store, StoreError, Subject};
 
 use super::{NOW, count, on_both, user};
 
-pub(super) static CONFIGURED: Configured = Configured { mode: Mode::Pop3, domains: Vec::new() };
+pub(super) static CONFIGURED: Configured = Configured { mode: Mode::Pop3, domains: BTreeMap::new() };
 
 pub(super) fn name(name: &str) -> WaveName {
     name.parse().expect("a name")
@@ -95,7 +97,13 @@ fn the_life_of_a_wave() {
         assert_eq!(own(&store, "anna@x").await, None);
         let fired = fire(&store, 100).await.pop().expect("fired");
         assert_eq!((fired.mode, fired.users, fired.finished), (Mode::Notice, 3, false));
-        assert_eq!(fired.moves, [Moves { from: None, to: Some(Mode::Notice), users: 3 }]);
+        let moved = |domain: &str, users| Moves {
+            domain: domain.to_owned(),
+            from: None,
+            to: Some(Mode::Notice),
+            users,
+        };
+        assert_eq!(fired.moves, [moved("x", 2), moved("y", 1)]);
         assert_eq!(own(&store, "anna@x").await, Some(Mode::Notice));
         let lines = format!("SELECT count(*) FROM audit WHERE batch = '{}' AND action = 'wave'", fired.batch);
         assert_eq!(count(&place, &lines).await, 3);
@@ -141,8 +149,10 @@ fn a_step_only_moves_forward() {
         ];
         started(&store, "first", &members, &[(100, Mode::Notice)]).await;
         let due = store.due_steps(NOW + 100).await.expect("due").pop().expect("a step");
-        let configured =
-            Configured { mode: Mode::Pop3, domains: vec![("configured.example".to_owned(), Mode::Brownout)] };
+        let configured = Configured {
+            mode: Mode::Pop3,
+            domains: [("configured.example".to_owned(), Mode::Brownout)].into(),
+        };
         let fired = store.fire_step(&due, &configured, NOW + 100).await.expect("fired").expect("by us");
         assert_eq!(fired.users, 3);
         let expected = [
@@ -197,7 +207,10 @@ fn whom_support_has_set_since_is_left_alone_by_steps_and_by_the_way_back() {
         let back = store.roll_back_wave(&wave, &order(NOW + 250)).await.expect("rolled back");
         assert_eq!((back.restored, back.left_alone), (1, 3));
         assert_eq!(would, RolledBack { wave: would.wave.clone(), ..back.clone() }, "what was promised");
-        assert_eq!(back.moves, [Moves { from: Some(Mode::Brownout), to: Some(Mode::Pop3), users: 1 }]);
+        assert_eq!(
+            back.moves,
+            [Moves { domain: String::new(), from: Some(Mode::Brownout), to: Some(Mode::Pop3), users: 1 }]
+        );
         assert_eq!((would.wave.state, back.wave.state), (WaveState::Running, WaveState::RolledBack));
         assert_eq!(modes().await, others(Some(Mode::Pop3)));
         let setting = store.facts(&user("bob")).await.expect("facts").setting;
