@@ -21,8 +21,8 @@
 //! # Floors
 //!
 //! ```text
-//! 4 process    cli/*, serve, check, listener, admin/*, fleet, waves, logging
-//! 3 flow       session/*                                         async; orchestrates, logs, counts
+//! 4 process    cli/*, serve, check, listener, admin/*, fleet, logging
+//! 3 flow       session/*, waves                                  async; orchestrates, logs, counts
 //! 2 peers      net/*, imap/{reader,client,login,mailbox,unhide}, async; each wraps one outside thing
 //!              metrics/*, slots, live, store/*, templates
 //! 1 decisions  pop3/{maildrop,authorization,transaction},        sync; no clock, no log
@@ -33,11 +33,11 @@
 //!              capability,error}, notice/{words,encode}, words
 //! ```
 //!
-//! Imports go down, sideways only inside one folder, on the top floor, from `imap` to `net`, and
-//! from `config` to what it configures on its own floor (`uidl`, `users`, `policy`, `notice`), from
-//! `api` to `policy`. `pop3` does not know that IMAP exists, `imap` does not know that POP3 exists; only `session` says both words, and `metrics`
-//! and `config` name what they need of either. Floors 0 and 1 know no runtime, no log and no clock. Only floors
-//! 3 and 4 log and count. A test holds the code to this.
+//! Imports go down, sideways only inside one folder, on the top floor, from `imap` to `net`, from `config` to what
+//! it configures on its own floor (`uidl`, `users`, `policy`, `notice`), from `api` to `policy`, and from `import` to
+//! `api`, `policy` and `users`. `pop3` does not know that IMAP exists, `imap` does not know that POP3 exists; only
+//! `session` says both words, and `metrics` and `config` name what they need of either. Floors 0 and 1 know no
+//! runtime, no log and no clock. Only floors 3 and 4 log and count. A test holds the code to this.
 //!
 //! # What is absent on purpose
 //!

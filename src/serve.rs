@@ -88,7 +88,7 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
     let admin = admin::run(admin, &config, Arc::clone(&cx), logging.dropped.clone(), &stop_admin)?;
     let stop_following = CancellationToken::new();
     let following = tokio::spawn(fleet::follow(Arc::clone(&cx), stop_following.clone()));
-    let firing = tokio::spawn(waves::run(Arc::clone(&cx), stop_following.clone()));
+    let waves = tokio::spawn(carry_out_waves(Arc::clone(&cx)));
     notify(&[sd_notify::NotifyState::Ready]);
     loop {
         tokio::select! {
@@ -125,7 +125,8 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
     // And their replies.
     let _ = timeout(CLOSE, sessions.wait()).await;
     stop_following.cancel();
-    let _ = tokio::join!(following, firing);
+    let _ = following.await;
+    let _ = waves.await;
     cx.store.close().await;
     stop_admin.cancel();
     // A scraper that holds its connection open does not hold us.
@@ -192,6 +193,12 @@ fn reload(path: &Path, running: &Config, cx: &Context) {
         }
     }
     notify(&[sd_notify::NotifyState::Ready]);
+}
+
+/// Carries out waves until the drain.
+async fn carry_out_waves(cx: Arc<Context>) {
+    let configured = || cx.settings.load().configured();
+    waves::run(&cx.store, &cx.metrics, configured, now, &cx.draining).await;
 }
 
 /// Unix seconds.

@@ -1,51 +1,167 @@
-//! Firing the steps of waves on time: each second whoever looks first does it, and all others find it done.
+//! The task that carries out waves: each second it looks for steps whose time has come. Every proxy does; whoever is
+//! first carries a step out, and the others find that it is done.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::session::Context;
-use crate::store::StoreError;
+use crate::metrics::{Metrics, WaveShown};
+use crate::store::waves::{Due, Fired, Progress};
+use crate::store::{Configured, Moves, Store, StoreError};
 
-/// How often steps are looked for: the longest that one is late.
+/// How often steps are looked for: how late one may be.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Fires steps until `stop`.
-pub async fn run(cx: Arc<Context>, stop: CancellationToken) {
-    stop.run_until_cancelled(async {
-        let mut look = interval(LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            look.tick().await;
-            // A store that is away is told by whoever follows the fleet; the step is fired when it is back.
-            let _ = fire(&cx, jiff::Timestamp::now().as_second()).await;
-        }
-    })
-    .await;
-}
+/// How often progress is shown.
+const SHOW: Duration = Duration::from_secs(15);
 
-/// Fires all steps that are due at `now`, in Unix seconds, and says how many this proxy has fired.
-pub async fn fire(cx: &Context, now: i64) -> Result<usize, StoreError> {
-    let mut done = 0;
-    for due in cx.store.due_steps(now).await? {
-        let configured = cx.settings.load().configured();
-        let fired = match cx.store.fire_step(&due, &configured, now).await {
-            Ok(Some(fired)) => fired,
-            Ok(None) => continue,
-            Err(error) => {
-                tracing::error!(wave = %due.wave, step = due.step, %error, "a step of a wave could not be fired; it is tried again");
-                return Err(error);
+/// How often rows of imports that nobody ended are looked for. They are removed when they are a day old.
+const SWEEP: Duration = Duration::from_hours(1);
+
+/// Carries out waves until `stop`; a step that has begun is carried out to its end. `configured` gives the modes of
+/// the configuration that is in force, `now` the time in Unix seconds.
+pub async fn run(
+    store: &Store,
+    metrics: &Metrics,
+    configured: impl Fn() -> Configured,
+    now: impl Fn() -> i64,
+    stop: &CancellationToken,
+) {
+    let [mut look, mut shows, mut sweep] = [LOOK, SHOW, SWEEP].map(interval);
+    for every in [&mut look, &mut shows, &mut sweep] {
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    }
+    let mut well = true;
+    loop {
+        let fired = tokio::select! {
+            () = stop.cancelled() => return,
+            _ = look.tick() => fire(store, metrics, &configured, now()).await,
+            // What fails of these is done the next time; that the store is away, the first one tells.
+            _ = shows.tick() => {
+                drop(show(store, metrics, now()).await);
+                continue;
+            }
+            _ = sweep.tick() => {
+                drop(store.remove_abandoned(now()).await);
+                continue;
             }
         };
-        done += 1;
-        cx.metrics.policy.wave_steps.inc();
-        cx.metrics.policy.wave_users.inc_by(fired.users);
-        tracing::info!(
-            wave = %due.wave, step = due.step, mode = fired.mode.as_str(), users = fired.users,
-            late = now - fired.at, finished = fired.finished, "a step of a wave was fired"
-        );
+        match &fired {
+            Ok(()) if !well => tracing::info!("waves are carried out again"),
+            Err(error) if well => {
+                tracing::error!(%error, "a wave cannot be carried out; it is tried again each second");
+            }
+            _ => {}
+        }
+        well = fired.is_ok();
     }
-    Ok(done)
+}
+
+/// Carries out what is due. One that fails holds up its own wave, and no other.
+async fn fire(
+    store: &Store,
+    metrics: &Metrics,
+    configured: impl Fn() -> Configured,
+    now: i64,
+) -> Result<(), StoreError> {
+    let mut failed = Ok(());
+    for due in store.due_steps(now).await? {
+        let configured = configured();
+        match store.fire_step(&due, &configured, now).await {
+            Ok(Some(fired)) => {
+                log(&due, &fired, now);
+                count(store, metrics, &configured, &fired, now);
+            }
+            // Another proxy was first, or somebody has paused it.
+            Ok(None) => {}
+            Err(error) => {
+                metrics.waves.failures.inc();
+                failed = Err(error);
+            }
+        }
+    }
+    failed
+}
+
+fn log(due: &Due, fired: &Fired, now: i64) {
+    let Fired { mode, at, users, finished, batch, .. } = fired;
+    let Due { wave, step } = due;
+    let late = now - at;
+    tracing::info!(%wave, step, %mode, users, late, finished, batch, "a step of a wave was carried out");
+}
+
+fn count(store: &Store, metrics: &Metrics, configured: &Configured, fired: &Fired, now: i64) {
+    let mode = fired.mode.as_str();
+    metrics.waves.steps_fired.with_label_values(&[mode]).inc();
+    metrics.waves.step_users.with_label_values(&[mode]).inc_by(fired.users);
+    for Moves { domain, from, to, users } in &fired.moves {
+        let [from, to] = [from, to].map(|own| store.in_force(*own, domain, configured, now).as_str());
+        metrics.policy.changes.with_label_values(&["user", from, to]).inc_by(*users);
+    }
+}
+
+/// Shows how far the waves are.
+async fn show(store: &Store, metrics: &Metrics, now: i64) -> Result<(), StoreError> {
+    let shown = |progress: Progress| WaveShown {
+        wave: progress.wave.to_string(),
+        users: progress.users.map(|users| [users.moved, users.left_alone, users.waiting]),
+        steps: [progress.fired, progress.due, progress.planned],
+    };
+    let waves: Vec<WaveShown> = store.wave_progress(now).await?.into_iter().map(shown).collect();
+    metrics.waves.show(&waves);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::api::{CreateWave, Step, Target};
+    use crate::config::StateUrl;
+    use crate::policy::Mode;
+    use crate::store::waves::Order;
+    use crate::users::UserName;
+
+    const NOW: i64 = 1_790_000_000;
+
+    #[tokio::test]
+    async fn what_is_due_is_carried_out_and_counted() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&StateUrl::Sqlite(directory.path().join("state.db")), NOW).await.unwrap();
+        let metrics = Metrics::new(&[]).unwrap();
+        let configured = Configured { mode: Mode::Pop3, domains: BTreeMap::new() };
+        let step = |at: i64, mode| Step { at: jiff::Timestamp::from_second(NOW + at).unwrap(), mode };
+        let new = CreateWave {
+            name: "first".parse().unwrap(),
+            target: Target::Csv,
+            steps: vec![step(-60, Mode::Notice), step(-5, Mode::Brownout), step(60, Mode::ImapOnly)]
+                .try_into()
+                .unwrap(),
+            reason: "a test".parse().unwrap(),
+            dry_run: false,
+        };
+        let name = store.create_wave(&new, "ilze", NOW).await.unwrap().name;
+        store.add_members(&name, &["anna@x", "bob@y"].map(UserName::stored), false).await.unwrap();
+        let order = Order { actor: "ilze", reason: "a test", dry_run: false, now: NOW };
+        store.start_wave(&name, &order, &configured).await.unwrap();
+        for _ in 0..2 {
+            fire(&store, &metrics, || configured.clone(), NOW).await.unwrap();
+            show(&store, &metrics, NOW).await.unwrap();
+            let text = String::from_utf8(metrics.encode().unwrap()).unwrap();
+            for series in [
+                "lastpop_wave_steps_fired_total{mode=\"notice\"} 1",
+                "lastpop_wave_step_users_total{mode=\"brownout\"} 2",
+                "lastpop_mode_changes_total{from=\"pop3\",subject=\"user\",to=\"notice\"} 2",
+                "lastpop_mode_changes_total{from=\"notice\",subject=\"user\",to=\"brownout\"} 2",
+                "lastpop_wave_users{state=\"moved\",wave=\"first\"} 2",
+                "lastpop_wave_steps{state=\"fired\",wave=\"first\"} 2",
+                "lastpop_wave_steps{state=\"planned\",wave=\"first\"} 1",
+                "lastpop_wave_step_failures_total 0",
+            ] {
+                assert!(text.contains(series), "{series}");
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What is counted, as one value that is passed around: no statics, so that two proxies can run in one
 //! process. Every label comes from a closed set, and every known series is there from the start with 0, so
-//! that a dashboard never waits for a first event. No label ever names a user.
+//! that a dashboard never waits for a first event. No label ever names a user; the newest waves are named, and
+//! come and go.
 
 mod clients;
 mod policy;
@@ -9,6 +10,7 @@ mod register;
 mod sessions;
 mod store;
 mod upstream;
+mod waves;
 
 use prometheus::{Encoder, Registry, TextEncoder};
 
@@ -19,6 +21,7 @@ use register::Register;
 pub use sessions::Sessions;
 pub use store::Store;
 pub use upstream::Upstream;
+pub use waves::{WaveShown, Waves};
 
 /// Buckets for what a person waits for, in seconds.
 const LATENCY: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
@@ -37,6 +40,8 @@ pub struct Metrics {
     pub policy: Policy,
     /// The state store.
     pub store: Store,
+    /// Waves.
+    pub waves: Waves,
     /// The process itself.
     pub process: Process,
 }
@@ -51,6 +56,7 @@ impl Metrics {
             upstream: Upstream::new(&to)?,
             policy: Policy::new(&to)?,
             store: Store::new(&to)?,
+            waves: Waves::new(&to)?,
             process: Process::new(&to)?,
             registry: to.0,
         })

@@ -1,6 +1,6 @@
 //! Modes that were changed.
 
-use prometheus::{Error, IntCounter, IntCounterVec, Opts};
+use prometheus::{Error, IntCounterVec, Opts};
 
 use super::Register;
 use crate::policy::Mode;
@@ -13,10 +13,6 @@ const SUBJECTS: [&str; 2] = ["user", "domain"];
 pub struct Policy {
     /// Changes of a setting, by whose it is and the modes in force before and after.
     pub changes: IntCounterVec,
-    /// Steps of waves that this proxy has fired.
-    pub wave_steps: IntCounter,
-    /// Users whose mode they changed.
-    pub wave_users: IntCounter,
 }
 
 impl Policy {
@@ -31,10 +27,6 @@ impl Policy {
                 changes.with_label_values(&[*subject, from.as_str(), mode.as_str()]);
             }
         }
-        Ok(Self {
-            changes,
-            wave_steps: to.counter("wave_steps_fired_total", "Steps of waves that this proxy has fired.")?,
-            wave_users: to.counter("wave_users_moved_total", "Users whose mode a step of a wave changed.")?,
-        })
+        Ok(Self { changes })
     }
 }
