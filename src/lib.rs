@@ -21,23 +21,25 @@
 //! # Floors
 //!
 //! ```text
-//! 4 process    cli/*, serve, check, listener, admin/*, fleet, logging
-//! 3 flow       session/*, waves                                  async; orchestrates, logs, counts
+//! 4 process    cli/*, serve, check, listener, admin/*, fleet,
+//!              usage/run, logging
+//! 3 flow       session/*, usage/*, waves                         async; orchestrates, logs, counts
 //! 2 peers      net/*, imap/{reader,client,login,mailbox,unhide}, async; each wraps one outside thing
 //!              metrics/*, slots, live, store/*, templates
 //! 1 decisions  pop3/{maildrop,authorization,transaction},        sync; no clock, no log
 //!              policy/*, notice/*, family/*, import/*, uidl, users,
-//!              config/*, api/*, random
+//!              config/*, api/*, usage/{days,delta,totals}, random
 //! 0 words      pop3/{line,command,sasl,reply,capa,dot},          bytes <-> values
 //!              imap/{command,set,frame,response,fetch,date,quota,
 //!              capability,error}, notice/{words,encode}, words
 //! ```
 //!
 //! Imports go down, sideways only inside one folder, on the top floor, from `imap` to `net`, from `config` to what
-//! it configures on its own floor (`uidl`, `users`, `policy`, `notice`), from `api` to `policy`, and from `import` to
-//! `api`, `policy` and `users`. `pop3` does not know that IMAP exists, `imap` does not know that POP3 exists; only
-//! `session` says both words, and `metrics` and `config` name what they need of either. Floors 0 and 1 know no
-//! runtime, no log and no clock. Only floors 3 and 4 log and count. A test holds the code to this.
+//! it configures on its own floor (`uidl`, `users`, `policy`, `notice`), from `api` to `policy`, from `import` to
+//! `api`, `policy` and `users`, and from `session` to `usage`. `pop3` does not know that IMAP exists, `imap` does not
+//! know that POP3 exists; only `session` says both words, and `metrics` and `config` name what they need of either.
+//! Floors 0 and 1 know no runtime, no log and no clock. Only floors 3 and 4 log and count. A test holds the code to
+//! this.
 //!
 //! # What is absent on purpose
 //!
@@ -75,6 +77,7 @@ pub mod slots;
 pub mod store;
 pub mod templates;
 pub mod uidl;
+pub mod usage;
 pub mod users;
 pub mod waves;
 pub mod words;

@@ -78,6 +78,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The session.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
     /// What the session has done so far.
     pub fn progress(&self) -> &Progress {
         &self.session.progress

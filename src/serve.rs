@@ -17,6 +17,7 @@ use crate::listener::{self, Bound, Gate};
 use crate::metrics::Metrics;
 use crate::session::Context;
 use crate::store::Store;
+use crate::usage;
 use crate::waves;
 
 /// How long an UPDATE may go on after everything else has ended.
@@ -24,6 +25,9 @@ const UPDATE: Duration = Duration::from_secs(30);
 
 /// How long sessions have to notice that they are closed.
 const CLOSE: Duration = Duration::from_secs(10);
+
+/// How long writing what was learnt about users may take at last.
+const USAGE: Duration = Duration::from_mins(1);
 
 /// Why the process cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +88,8 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
             listener::run(bound, config.login.plaintext, gate.clone(), Arc::clone(&cx), sessions.clone());
         sessions.spawn(run);
     }
+    let stop_usage = CancellationToken::new();
+    let usage = tokio::spawn(usage::run::run(Arc::clone(&cx), stop_usage.clone()));
     let stop_admin = CancellationToken::new();
     let admin = admin::run(admin, &config, Arc::clone(&cx), logging.dropped.clone(), &stop_admin)?;
     let stop_following = CancellationToken::new();
@@ -124,6 +130,12 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
     }
     // And their replies.
     let _ = timeout(CLOSE, sessions.wait()).await;
+    stop_usage.cancel();
+    if timeout(USAGE, usage).await.is_err() {
+        tracing::error!(
+            "shutdown: the state takes too long to write what was learnt about users; some of it is lost"
+        );
+    }
     stop_following.cancel();
     let _ = following.await;
     let _ = waves.await;
@@ -175,6 +187,7 @@ fn reload(path: &Path, running: &Config, cx: &Context) {
                 ("limits.sessions", config.limits.sessions != running.limits.sessions),
                 ("users", config.users != running.users),
                 ("state", config.state != running.state),
+                ("usage", config.usage != running.usage),
                 ("admin", config.admin != running.admin),
                 ("metrics", config.metrics != running.metrics),
                 ("log", config.log != running.log),

@@ -182,6 +182,8 @@ mod tests {
             ("[maildrop]\nuidl = \"dovcot\"\n", ":9: maildrop.uidl: `dovcot` is neither a known recipe"),
             ("[limits]\nidle_timeout = \"5m\"\n", ": limits.idle_timeout is under 10m"),
             ("[[listen]]\naddress = \"127.0.0.1:995\"\ntls = \"implicit\"\n", "tls.certificates is empty"),
+            ("[usage]\nretention = \"30d\"\n", ":9: usage.retention: expected \"90d\" or more"),
+            ("[usage]\nflush_interval = \"2d\"\n", ":9: usage.flush_interval: expected \"1d\" or less"),
             ("[limits\n", ":8: "),
             (
                 "[policy]\nmode = \"imap\"\n",

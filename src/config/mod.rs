@@ -10,6 +10,7 @@ mod domains;
 mod load;
 mod notices;
 mod policy;
+mod usage;
 mod values;
 
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ pub use domains::{Domain, Domains};
 pub use load::{ConfigError, load};
 pub use notices::Notices;
 pub use policy::Policy;
+pub use usage::Usage;
 pub use values::{HostPort, Limit, ServerUrl, StateUrl};
 
 /// The whole configuration.
@@ -55,6 +57,8 @@ pub struct Config {
     pub notices: Notices,
     /// Where facts are kept that must outlive the process.
     pub state: State,
+    /// What is remembered of how customers use POP3.
+    pub usage: Usage,
     /// The API, and what is served beside it.
     pub admin: Admin,
     /// What is counted, and who may read it where.

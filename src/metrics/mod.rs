@@ -10,6 +10,7 @@ mod register;
 mod sessions;
 mod store;
 mod upstream;
+mod usage;
 mod waves;
 
 use prometheus::{Encoder, Registry, TextEncoder};
@@ -21,6 +22,7 @@ use register::Register;
 pub use sessions::Sessions;
 pub use store::Store;
 pub use upstream::Upstream;
+pub use usage::Usage;
 pub use waves::{WaveShown, Waves};
 
 /// Buckets for what a person waits for, in seconds.
@@ -42,6 +44,8 @@ pub struct Metrics {
     pub store: Store,
     /// Waves.
     pub waves: Waves,
+    /// Who uses POP3.
+    pub usage: Usage,
     /// The process itself.
     pub process: Process,
 }
@@ -57,6 +61,7 @@ impl Metrics {
             policy: Policy::new(&to)?,
             store: Store::new(&to)?,
             waves: Waves::new(&to)?,
+            usage: Usage::new(&to)?,
             process: Process::new(&to)?,
             registry: to.0,
         })

@@ -19,6 +19,7 @@ use crate::policy::Windows;
 use crate::slots::Slots;
 use crate::store::{Configured, Store};
 use crate::templates::{self, TemplatesError};
+use crate::usage::Ledger;
 use crate::users::{Names, UserName};
 
 /// Shared by all sessions.
@@ -35,6 +36,8 @@ pub struct Context {
     pub store: Store,
     /// Passwords of users whom we refuse.
     pub verified: Verified,
+    /// Who uses POP3.
+    pub usage: Ledger,
     /// Sessions by user, for `limits.sessions_per_user`.
     pub users: Slots<UserName>,
     /// Sessions that are logged in.
@@ -106,6 +109,7 @@ impl Context {
             settings: ArcSwap::from_pointee(Settings::new(config)?),
             certificates,
             acceptor,
+            usage: Ledger::new(&config.usage, config.metrics.users_most, metrics.usage.clone()),
             metrics,
             store,
             verified: Verified::default(),

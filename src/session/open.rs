@@ -16,6 +16,7 @@ use crate::pop3::{Credentials, Maildrop, Transaction};
 use crate::slots::Slot;
 use crate::store::{Facts, StoreError};
 use crate::uidl::Recipe;
+use crate::usage::Mailbox;
 use crate::users::UserName;
 
 /// How old a quota may be, in seconds: it is asked for once a day.
@@ -36,8 +37,10 @@ pub struct Opened {
     pub recipe: Arc<Recipe>,
     /// The notice, if the maildrop has one.
     pub notice: Option<Notice>,
-    /// How many messages are hidden.
-    pub hidden: usize,
+    /// What is in the mailbox; `None` where only the farewell is shown.
+    pub mailbox: Option<Mailbox>,
+    /// What was known of the user before.
+    pub facts: Arc<Facts>,
     /// Is the upstream to be asked after QUIT how full the mailbox is?
     pub ask_quota: bool,
     /// Counts among the user's sessions as long as it lives.
@@ -67,6 +70,7 @@ pub async fn open(
 ) -> Result<Opened, Refused> {
     let user = settings.names.canonical(credentials.user());
     let now = jiff::Timestamp::now().as_second();
+    let address = origin.peer.ip();
     // 1. Some are refused without asking the upstream.
     let policy = &settings.policy;
     let known = cx.verified.holds(&user, credentials.password(), policy.remember_verified);
@@ -75,6 +79,9 @@ pub async fn open(
         if let (_, Verdict::Refuse(refusal)) =
             verdict(settings, cx.store.domains(), facts.as_deref(), &user, known, now)
         {
+            if known {
+                cx.usage.refused(&user, now, address);
+            }
             return Err(Refused::Mode(refusal));
         }
     }
@@ -88,10 +95,13 @@ pub async fn open(
     })?;
     // 3. Whoever has no session is logged out upstream as well.
     match admit(&user, &mut upstream, settings, cx, now).await {
-        Ok(Admitted { mode, transaction, recipe, notice, hidden, ask_quota, slot }) => {
-            Ok(Opened { user, mode, transaction, upstream, recipe, notice, hidden, ask_quota, slot })
+        Ok(Admitted { mode, transaction, recipe, notice, mailbox, facts, ask_quota, slot }) => {
+            Ok(Opened { user, mode, transaction, upstream, recipe, notice, mailbox, facts, ask_quota, slot })
         }
         Err(refused) => {
+            if matches!(refused, Refused::Mode(_)) {
+                cx.usage.refused(&user, now, address);
+            }
             upstream.logout().await;
             Err(refused)
         }
@@ -104,7 +114,8 @@ struct Admitted {
     transaction: Transaction,
     recipe: Arc<Recipe>,
     notice: Option<Notice>,
-    hidden: usize,
+    mailbox: Option<Mailbox>,
+    facts: Arc<Facts>,
     ask_quota: bool,
     slot: Slot<UserName>,
 }
@@ -132,17 +143,18 @@ async fn admit(
     let facts = facts.map_err(stored)?;
     let notice = notice(&verdict, user, &facts, settings, cx, now).await.map_err(stored)?;
     let listing = match verdict {
-        Verdict::OnlyFarewell => Vec::new(),
-        _ => listing(user, &facts, upstream, cx, now).await.map_err(Refused::Upstream)?,
+        Verdict::OnlyFarewell => None,
+        _ => Some(listing(user, &facts, upstream, cx, now).await.map_err(Refused::Upstream)?),
     };
     // Committed before the reply that relies on it.
     let recipe =
         pin(user, &facts, upstream.mailbox().uidvalidity, settings, cx, now).await.map_err(stored)?;
-    let hidden = listing.iter().filter(|row| row.hidden).count();
-    let maildrop = maildrop(&listing, notice.as_ref());
+    let mailbox = listing.as_deref().map(mailbox);
+    let maildrop = maildrop(listing.as_deref().unwrap_or_default(), notice.as_ref());
     let transaction = Transaction::new(maildrop, upstream.mailbox().keyword);
-    let ask_quota = facts.quota_at.is_none_or(|at| now - at >= QUOTA_AGE);
-    Ok(Admitted { mode, transaction, recipe, notice, hidden, ask_quota, slot })
+    let asked_at = facts.quota_at.max(cx.usage.quota_at(user));
+    let ask_quota = asked_at.is_none_or(|at| now - at >= QUOTA_AGE);
+    Ok(Admitted { mode, transaction, recipe, notice, mailbox, facts, ask_quota, slot })
 }
 
 /// The notice that the verdict asks for. One that cannot be had keeps nobody from their mail.
@@ -217,6 +229,20 @@ async fn pin(
         );
     }
     Ok(pin.recipe)
+}
+
+fn mailbox(listing: &[Listed]) -> Mailbox {
+    let mut mailbox = Mailbox::default();
+    for row in listing {
+        let (messages, octets) = if row.hidden {
+            (&mut mailbox.hidden_messages, &mut mailbox.hidden_octets)
+        } else {
+            (&mut mailbox.messages, &mut mailbox.octets)
+        };
+        *messages += 1;
+        *octets += row.octets;
+    }
+    mailbox
 }
 
 fn maildrop(listing: &[Listed], notice: Option<&Notice>) -> Maildrop {

@@ -18,6 +18,7 @@ use crate::family::{self, Trace};
 use crate::live;
 use crate::pop3::Portion;
 use crate::pop3::authorization::Method;
+use crate::usage::{Ended, Login, UNKNOWN};
 
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +91,8 @@ pub struct Summary {
     active: Option<Active>,
     messages: usize,
     octets: u64,
-    hidden: usize,
+    hidden: u32,
+    family_known: bool,
     retr: (u64, u64),
     top: (u64, u64),
     update: Outcome,
@@ -113,6 +115,7 @@ impl Summary {
             messages: 0,
             octets: 0,
             hidden: 0,
+            family_known: false,
             retr: (0, 0),
             top: (0, 0),
             update: Outcome::default(),
@@ -123,7 +126,7 @@ impl Summary {
     /// A password was accepted.
     pub fn logged_in(&mut self, user: String, method: Method, tls: Option<&'static str>, opened: &Opened) {
         (self.messages, self.octets) = opened.transaction.maildrop().stat();
-        self.hidden = opened.hidden;
+        self.hidden = opened.mailbox.map_or(0, |mailbox| mailbox.hidden_messages);
         self.cx.metrics.clients.auth_attempts.with_label_values(&[method.label(), "ok"]).inc();
         self.active = Some(Active::new(Arc::clone(&self.cx), self.live(opened, tls)));
         tracing::info!(
@@ -133,6 +136,19 @@ impl Summary {
             "login"
         );
         self.user = Some(user);
+        let facts = &opened.facts;
+        self.family_known = facts.family.as_deref().is_some_and(|family| family != UNKNOWN);
+        self.cx.usage.login(
+            &opened.user,
+            &Login {
+                at: jiff::Timestamp::now().as_second(),
+                address: self.peer.ip(),
+                tls,
+                method: method.label(),
+                mailbox: opened.mailbox,
+                previous: facts.last_seen,
+            },
+        );
     }
 
     /// What operators see of it.
@@ -230,6 +246,20 @@ impl Summary {
             secs = self.begun.elapsed().as_secs(), family = family::guess(&self.trace).as_str(),
             "session ended"
         );
+        if let Some(active) = &self.active {
+            let session = active.live.session();
+            self.cx.usage.ended(
+                &session.user,
+                &Ended {
+                    at: jiff::Timestamp::now().as_second(),
+                    messages: session.progress.messages.load(Ordering::Relaxed),
+                    octets: session.progress.octets.load(Ordering::Relaxed),
+                    deleted: self.update.confirmed,
+                    family: UNKNOWN,
+                    family_known: self.family_known,
+                },
+            );
+        }
         // Last: who sees that nobody is left can rely on all of the above.
         drop(self.active);
     }

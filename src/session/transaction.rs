@@ -59,7 +59,11 @@ impl Quit {
         drop(self.slot);
         // Nobody listens when the session was ended meanwhile.
         let _ = tell.send(outcome);
-        update::leave(self.upstream, self.ask_quota, cx).await
+        let quota = update::leave(self.upstream, self.ask_quota, cx).await;
+        if let Some(Quota { used, limit }) = quota {
+            cx.usage.quota(&self.user, used, limit, jiff::Timestamp::now().as_second());
+        }
+        quota
     }
 }
 
@@ -80,7 +84,8 @@ pub async fn transaction(
         slot,
         ask_quota,
         mode: _,
-        hidden: _,
+        mailbox: _,
+        facts: _,
     } = opened;
     let ids =
         UniqueIds { recipe: &recipe, uidvalidity: upstream.mailbox().uidvalidity, notice: notice.as_ref() };

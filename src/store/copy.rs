@@ -12,7 +12,7 @@ use super::database::{Database, on, sqlite};
 use super::{StoreError, lease, migrate};
 use crate::config::StateUrl;
 
-/// Rows that are written by one statement. The widest table has 34 columns, and `SQLite` takes 32,766 parameters.
+/// Rows that are written by one statement. The widest table has 35 columns, and `SQLite` takes 32,766 parameters.
 const CHUNK: usize = 200;
 
 /// Tables that belong to the moment, or that migrating fills.

@@ -25,6 +25,8 @@ pub struct Facts {
     pub unhide_since: Option<i64>,
     /// The last session that the store knows of.
     pub last_seen: Option<i64>,
+    /// Which client it may be.
+    pub family: Option<String>,
     /// When the quota was last asked for.
     pub quota_at: Option<i64>,
     /// Recipes for unique-ids that served first, by UIDVALIDITY.
@@ -46,6 +48,7 @@ struct Found {
     farewell_dismissed: Option<String>,
     unhide_since: Option<i64>,
     last_seen: Option<i64>,
+    family: Option<String>,
     quota_at: Option<i64>,
     last_uidvalidity: Option<i64>,
     uidvalidity: Option<i64>,
@@ -90,7 +93,7 @@ impl Store {
         let generation = self.generation.known();
         let query =
             "SELECT u.mode, u.mode_since, u.planned_mode, u.planned_from, u.language, u.notice_dismissed,
-                u.farewell_dismissed, u.unhide_since, u.last_seen, u.quota_at,
+                u.farewell_dismissed, u.unhide_since, u.last_seen, u.family, u.quota_at,
                 l.uidvalidity AS last_uidvalidity, p.uidvalidity, p.recipe
             FROM (SELECT CAST($1 AS TEXT) AS username) AS asked
             LEFT JOIN users u ON u.username = asked.username
@@ -121,6 +124,7 @@ impl Store {
             facts.farewell_dismissed = row.farewell_dismissed;
             facts.unhide_since = row.unhide_since;
             facts.last_seen = row.last_seen;
+            facts.family = row.family;
             facts.quota_at = row.quota_at;
         }
         Ok(facts)

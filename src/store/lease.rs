@@ -51,4 +51,8 @@ impl Store {
     pub async fn lease(&self, name: &str, now: i64, seconds: i64) -> Result<bool, StoreError> {
         take(&self.database, name, &self.holder, now, seconds).await
     }
+    /// Ends a lease of this proxy early, so that another one need not wait.
+    pub async fn end_lease(&self, name: &str) -> Result<(), StoreError> {
+        give_back(&self.database, name, &self.holder).await
+    }
 }

@@ -3,7 +3,8 @@
 //! [`facts`] answers a login (one query, or none), `pins` keeps unique-ids as they are, [`changes`] sets modes
 //! and remembers who did, `bulk` sets those of a million users at once, [`waves`] does so step by step, [`domains`]
 //! holds the few rules that are always in memory, and [`generation`] tells what is in memory from what is true. The
-//! other files are what administrators and the usage ledger need.
+//! usage ledger writes with `usage`, counts with `tally` and `summaries`, and forgets with `retention`. The other
+//! files are what administrators need.
 
 pub mod audit;
 mod batch;
@@ -21,8 +22,12 @@ mod migrate;
 pub mod notices;
 pub mod notify;
 mod pins;
+mod retention;
+mod summaries;
+mod tally;
 mod undo;
 mod unhide;
+mod usage;
 pub mod users;
 pub mod waves;
 
@@ -47,13 +52,18 @@ use generation::Generation;
 pub use notices::{Begun, Source};
 pub use notify::{Message, Messages};
 pub use pins::Pin;
+pub use tally::{Group, Recent};
 pub use undo::Undone;
+pub use usage::BATCH;
 pub use users::{DomainCount, InForce, Inherited, Select, UserRow};
 pub use waves::WaveError;
 
 /// Users whose facts are kept in memory, so that a poll asks the database nothing, and a lost database stops
 /// only those whom this proxy has not served. About 400 octets each.
 const CACHED: usize = 200_000;
+
+/// Transactions that write usage side by side, when there is a hurry; so many processors a server has at least.
+const POSTGRES_WRITERS: usize = 4;
 
 /// How long a start waits for another proxy that brings the tables up to date.
 const MIGRATING: Duration = Duration::from_mins(2);
@@ -135,6 +145,9 @@ pub enum StoreError {
     /// A query failed.
     #[error("the state store failed: {0}")]
     Query(#[from] sqlx::Error),
+    /// It hangs.
+    #[error("the state store did not do one write within 30 seconds")]
+    Slow,
     /// Something in it is nothing that we wrote.
     #[error("the state holds {0}, which is nothing that lastpop writes; did somebody else change it?")]
     Foreign(String),
@@ -184,6 +197,14 @@ impl Store {
     /// The modes of domains and of everyone, as far as they are set here.
     pub const fn domains(&self) -> &Domains {
         &self.domains
+    }
+
+    /// How many transactions of one proxy are worth writing side by side: a file takes one after the other.
+    pub const fn writers(&self) -> usize {
+        match self.database {
+            Database::Sqlite { .. } => 1,
+            Database::Postgres(_) => POSTGRES_WRITERS,
+        }
     }
 
     /// May a second proxy take over, while this one finishes what it has begun?

@@ -22,3 +22,4 @@ mod support;
 mod tidy;
 mod trouble;
 mod upstream_tls;
+mod usage;

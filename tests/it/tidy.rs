@@ -74,10 +74,12 @@ fn floor(module: &str) -> u8 {
             "pop3" | "policy" | "notice" | "family" | "import" | "uidl" | "users" | "config" | "api"
             | "random",
             _,
-        ) => 1,
+        )
+        | ("usage", "usage/days" | "usage/delta" | "usage/totals") => 1,
         ("imap" | "net" | "metrics" | "slots" | "live" | "store" | "templates", _) => 2,
-        ("session" | "waves", _) => 3,
-        ("lib" | "main" | "admin" | "cli" | "serve" | "check" | "listener" | "logging" | "fleet", _) => 4,
+        ("lib" | "main" | "admin" | "cli" | "serve" | "check" | "listener" | "logging" | "fleet", _)
+        | ("usage", "usage/run") => 4,
+        ("session" | "usage" | "waves", _) => 3,
         _ => panic!("src/{module}.rs is on no floor; name it in src/lib.rs and here"),
     }
 }
@@ -188,6 +190,7 @@ fn the_example_configuration_loads_and_shows_the_defaults() {
     assert_eq!(example.domains, defaults.domains);
     assert_eq!(example.notices, defaults.notices);
     assert_eq!(example.state, defaults.state);
+    assert_eq!(example.usage, defaults.usage);
     assert_eq!(example.admin, defaults.admin);
     assert_eq!(example.metrics, defaults.metrics);
     assert_eq!(example.log, defaults.log);

@@ -58,6 +58,7 @@ CREATE TABLE users (
     deleted           BIGINT NOT NULL DEFAULT 0,
     refused           BIGINT NOT NULL DEFAULT 0,
     last_refused      BIGINT,
+    maildrop_at       BIGINT,            -- when the mailbox was listed last
     maildrop_messages BIGINT,
     maildrop_octets   BIGINT,
     hidden_messages   BIGINT,

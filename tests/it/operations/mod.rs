@@ -5,11 +5,9 @@ mod limits;
 mod logs;
 mod pins;
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use crate::support::dovecot::{Dovecot, User};
 use crate::support::pop3::{Body, Pop3, TRANSPORTS, Transport};
+use crate::support::promtool;
 use crate::support::proxy::{Proxy, Upstream};
 use crate::support::relay::{Relay, Store};
 
@@ -84,7 +82,6 @@ fn some_sessions(proxy: &Proxy, user: &User) {
     proxy.wait_until_left();
 }
 
-/// promtool is Prometheus's own judge of names, types, units and help texts.
 #[test]
 fn promtool_has_no_complaint() {
     let dovecot = Dovecot::start();
@@ -94,17 +91,7 @@ fn promtool_has_no_complaint() {
     some_sessions(&proxy, &user);
     let (status, text) = proxy.get("/metrics");
     assert_eq!(status, 200);
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("start promtool; install the Debian package prometheus");
-    promtool.stdin.take().expect("a piped stdin").write_all(text.as_bytes()).expect("metrics for promtool");
-    let output = promtool.wait_with_output().expect("promtool ends");
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success() && said.is_empty(), "{}\n{text}", String::from_utf8_lossy(&said));
+    promtool::has_no_complaint(&text);
 }
 
 #[test]

@@ -2,12 +2,15 @@
 
 mod bulk;
 mod copy;
+mod daily;
 mod lists;
 mod modes;
 mod opening;
 mod pins;
 mod scale;
+mod summary;
 mod targets;
+mod usage;
 mod waves;
 mod waves_at_once;
 
@@ -17,6 +20,7 @@ use std::sync::Arc;
 use lastpop::config::StateUrl;
 use lastpop::store::Store;
 use lastpop::users::UserName;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::support::postgres::Postgres;
@@ -26,7 +30,7 @@ const NOW: i64 = 1_790_000_000;
 
 /// Where a test keeps its state: the same test runs on both.
 pub(crate) struct Place {
-    url: StateUrl,
+    pub(crate) url: StateUrl,
     /// What it is removed with.
     _directory: Option<TempDir>,
     _server: Option<Arc<Postgres>>,
@@ -36,9 +40,28 @@ impl Place {
     async fn open(&self) -> Store {
         Store::open(&self.url, NOW).await.expect("a store")
     }
+
+    /// What the database itself says: the columns of each row that `from` names, with `|` between them; `-` is
+    /// NULL.
+    pub(crate) async fn rows(&self, columns: &[&str], from: &str) -> Vec<String> {
+        let column = |name: &&str| format!("COALESCE(CAST({name} AS TEXT), '-')");
+        let columns: Vec<String> = columns.iter().map(column).collect();
+        let query = AssertSqlSafe(format!("SELECT {} FROM {from}", columns.join(" || '|' || ")));
+        match &self.url {
+            StateUrl::Sqlite(path) => {
+                let mut database =
+                    SqliteConnection::connect(&path.display().to_string()).await.expect("a file");
+                sqlx::query_scalar(query).fetch_all(&mut database).await.expect("rows")
+            }
+            StateUrl::Postgres(url) => {
+                let mut database = PgConnection::connect(url.secret()).await.expect("a server");
+                sqlx::query_scalar(query).fetch_all(&mut database).await.expect("rows")
+            }
+        }
+    }
 }
 
-fn sqlite() -> Place {
+pub(crate) fn sqlite() -> Place {
     let directory = tempfile::tempdir().expect("a directory");
     Place {
         url: StateUrl::Sqlite(directory.path().join("state.db")),
@@ -47,7 +70,7 @@ fn sqlite() -> Place {
     }
 }
 
-fn postgres(name: &str) -> Place {
+pub(crate) fn postgres(name: &str) -> Place {
     let server = Postgres::shared();
     let url = StateUrl::parse(&server.url(name)).expect("an address");
     Place { url, _directory: None, _server: Some(server) }

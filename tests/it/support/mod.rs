@@ -9,6 +9,7 @@ pub(crate) mod imap;
 pub(crate) mod pop3;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod promtool;
 pub(crate) mod proxy;
 pub(crate) mod relay;
 pub(crate) mod wait;
