@@ -1,5 +1,5 @@
 //! What was learnt about one user since the row in the state was written. Deltas add up, in memory and in the
-//! database by the same rules ([`crate::store`]), so it makes no difference when something is written.
+//! database by the same rules, so it makes no difference when something is written.
 
 use std::net::IpAddr;
 
