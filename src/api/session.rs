@@ -62,8 +62,8 @@ pub struct SessionQuery {
     pub after: Option<String>,
 }
 
-/// Ends sessions of this proxy, as `{"whom": {"user": "jane@example.net"}, "reason": "…"}`. Marked messages are
-/// not hidden, because there was no QUIT.
+/// Ends sessions of this proxy, as `{"whom": {"user": "jane@example.net"}, "reason": "…"}`. Marked messages
+/// are not hidden, because there was no QUIT.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Kick {

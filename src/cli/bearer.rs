@@ -50,8 +50,8 @@ impl fmt::Display for Origin {
 }
 
 impl Bearer {
-    /// From the file that was named; else from the environment; else from the first of the usual files that is
-    /// there.
+    /// From the file that was named; else from the environment; else from the first of the usual files that
+    /// is there.
     pub(super) fn find(named: Option<&Path>) -> Result<Self, Failure> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         Self::find_in(named, &variable)
@@ -75,9 +75,9 @@ impl Bearer {
         }
         let files: Vec<_> = usual.iter().map(|path| path.display().to_string()).collect();
         Err(Failure::Token(format!(
-            "there is no token: {VARIABLE} is not set, and there is no file {}. Make one with `lastpop token create \
-             --name NAME --role ROLE` on lastpop's machine, and keep it in one of these files, which only you may \
-             read, or in one that --token-file names",
+            "there is no token: {VARIABLE} is not set, and there is no file {}. Make one with `lastpop \
+             token create --name NAME --role ROLE` on lastpop's machine, and keep it in one of these files, \
+             which only you may read, or in one that --token-file names",
             files.join(", nor ")
         )))
     }
@@ -88,7 +88,8 @@ impl Bearer {
         let known = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
         if !token.strip_prefix("lp_").is_some_and(|rest| rest.len() == 43 && rest.bytes().all(known)) {
             return Err(Failure::Token(format!(
-                "{origin} holds no token: expected \"lp_\" and 43 characters, as `lastpop token create` shows them"
+                "{origin} holds no token: expected \"lp_\" and 43 characters, as `lastpop token create` \
+                 shows them"
             )));
         }
         Ok(Self { token: Zeroizing::new(token.to_owned()), origin })

@@ -20,7 +20,8 @@ use crate::api::{BulkFormat, ExportQuery, ImportQuery, ImportReport, MembersQuer
 pub(super) struct Import {
     /// The file; - for standard input.
     file: PathBuf,
-    /// The file is NDJSON, one JSON object a line. Without it that is so if the name ends in .ndjson or .jsonl.
+    /// The file is NDJSON, one JSON object a line. Without it that is so if the name ends in .ndjson or
+    /// .jsonl.
     #[arg(long)]
     ndjson: bool,
     #[command(flatten)]

@@ -7,20 +7,18 @@ use serde::de::DeserializeOwned;
 
 use super::client::{Call, Client};
 use super::failure::Failure;
-use super::options::{Confirm, Options, Wanted, Why, stdout, wanted};
+use super::options::{Confirm, Options, Why, stdout};
 use super::output::{Format, Row, Rows, note};
+use super::text::INHERIT;
 use super::when;
 use crate::api::{Change, Order, SetMode, Unhidden};
+use crate::policy::Mode;
 
-/// What a mode is set to, from when on, and why.
+/// From when on a mode is set, and why.
 #[derive(Debug, clap::Args)]
 pub(super) struct Setting {
-    /// The mode, or inherit for none of its own: then the next rule decides (user, domain, everyone,
-    /// configuration).
-    #[arg(value_parser = wanted())]
-    mode: Wanted,
-    /// From when on: RFC 3339, "2026-12-01 10:00 Europe/Riga", or "2026-12-01" for midnight in UTC. Without it at
-    /// once; until then what is in force stays.
+    /// From when on: RFC 3339, "2026-12-01 10:00 Europe/Riga", or "2026-12-01" for midnight in UTC. Without
+    /// it at once; until then what is in force stays.
     #[arg(long, value_name = "DATE", value_parser = when::moment)]
     from: Option<Timestamp>,
     #[command(flatten)]
@@ -78,16 +76,34 @@ impl Outcome for Unhidden {
     }
 }
 
-/// Sets the mode of each.
+/// Names, and behind them the mode that they get.
+///
+/// It is one list of words for clap as well: with two it takes a name for the mode when an option stands
+/// between them.
+fn names_and_mode(words: &[String]) -> Result<(&[String], Option<Mode>), Failure> {
+    let Some((mode, names)) = words.split_last().filter(|(_, names)| !names.is_empty()) else {
+        return Err(Failure::Usage("expected one name or more, and behind them the mode".to_owned()));
+    };
+    if mode == INHERIT {
+        return Ok((names, None));
+    }
+    match mode.parse() {
+        Ok(mode) => Ok((names, Some(mode))),
+        Err(error) => Err(Failure::Usage(format!("{error}, or {INHERIT}; it stands behind the names"))),
+    }
+}
+
+/// Sets the mode of each; the last word is the mode.
 pub(super) async fn set(
     options: &Options,
     kind: &str,
-    names: &[String],
+    words: &[String],
     setting: &Setting,
 ) -> Result<(), Failure> {
-    let Setting { mode: Wanted(mode), from, why, confirm } = setting;
+    let (names, mode) = names_and_mode(words)?;
+    let Setting { from, why, confirm } = setting;
     let body = SetMode {
-        mode: *mode,
+        mode,
         from: *from,
         reason: why.reason.clone(),
         dry_run: why.dry_run,
@@ -171,4 +187,21 @@ fn print<O: Outcome>(format: Format, done: &[O], dry_run: bool) -> Result<(), Fa
 /// What `--dry-run` says at the end.
 pub(super) fn unchanged() {
     note("nothing was changed (--dry-run)");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_is_the_mode() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let (names, mode) = (words(&["a", "b", "imap-only"]), Some(Mode::ImapOnly));
+        assert_eq!(names_and_mode(&names).expect("a mode"), (&names[..2], mode));
+        assert_eq!(names_and_mode(&words(&["a", "inherit"])).expect("a mode").1, None);
+        for wrong in [&["imap-only"][..], &["imap-only", "a"], &["a", "imap"]] {
+            let error = names_and_mode(&words(wrong)).expect_err("no mode");
+            assert!(error.code() == 2 && error.to_string().contains("behind"), "{error}");
+        }
+    }
 }

@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
@@ -44,8 +45,25 @@ const TRIES: u32 = 20;
 /// The longest wait before it is sent again.
 const WAIT_LONGEST: Duration = Duration::from_secs(10);
 
+type Payload = BoxBody<Bytes, io::Error>;
+
 /// The body of a request.
-pub(super) type Payload = BoxBody<Bytes, io::Error>;
+pub(super) enum Body {
+    /// There is none.
+    None,
+    /// JSON.
+    Json(Bytes),
+    /// A file. It must not be sent before `go_on`, because a server that refuses a long request without reading
+    /// it resets the connection, and its answer is lost (RFC 9110 §10.1.1).
+    File {
+        /// Its media type.
+        kind: &'static str,
+        /// What is sent, piece by piece.
+        pieces: Payload,
+        /// The server wants it: 100 Continue has come.
+        go_on: Arc<Notify>,
+    },
+}
 
 /// What a request is about.
 #[derive(Debug, Clone)]
@@ -111,10 +129,9 @@ impl Client {
     }
 
     async fn answered<A: DeserializeOwned>(&self, call: &Call, body: &Bytes) -> Result<A, Failure> {
-        let kind = (!body.is_empty()).then_some("application/json");
         for _ in 0..TRIES {
-            let payload = Full::new(body.clone()).map_err(|never| match never {}).boxed();
-            let answer = self.send(call, kind, payload, ANSWER).await?;
+            let body = if body.is_empty() { Body::None } else { Body::Json(body.clone()) };
+            let answer = self.send(call, body, ANSWER).await?;
             if answer.status() != StatusCode::TOO_MANY_REQUESTS {
                 return self.read(call, answer).await;
             }
@@ -130,8 +147,7 @@ impl Client {
     pub(super) async fn send(
         &self,
         call: &Call,
-        kind: Option<&'static str>,
-        payload: Payload,
+        body: Body,
         limit: Duration,
     ) -> Result<Response<Incoming>, Failure> {
         let connect = async {
@@ -143,7 +159,7 @@ impl Client {
         };
         let connected = timeout(CONNECT, connect).await.unwrap_or_else(|elapsed| Err(elapsed.into()));
         let mut sender = connected.map_err(|error| self.unreachable(&error))?;
-        let request = self.request(call, kind, payload)?;
+        let request = self.request(call, body)?;
         match timeout(limit, sender.send_request(request)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) if error.is_parse() => Err(Failure::Unreachable(format!(
@@ -155,17 +171,12 @@ impl Client {
         }
     }
 
-    fn request(
-        &self,
-        call: &Call,
-        kind: Option<&'static str>,
-        payload: Payload,
-    ) -> Result<Request<Payload>, Failure> {
+    fn request(&self, call: &Call, body: Body) -> Result<Request<Payload>, Failure> {
         let unusable = || Failure::Token("the token cannot be sent".to_owned());
         let bearer = format!("Bearer {}", self.bearer.token.as_str());
         let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| unusable())?;
         bearer.set_sensitive(true);
-        let mut request = Request::builder()
+        let request = Request::builder()
             .method(&call.method)
             .uri(&call.path)
             .header(header::HOST, self.place.url.authority())
@@ -173,12 +184,24 @@ impl Client {
             .header(header::ACCEPT, "application/json, */*;q=0.1")
             .header(header::CONNECTION, "close")
             .header(header::AUTHORIZATION, bearer);
-        if let Some(kind) = kind {
-            request = request.header(header::CONTENT_TYPE, kind);
-        }
-        request
-            .body(payload)
-            .map_err(|error| Failure::Usage(format!("{} cannot be asked for: {error}", call.path)))
+        let whole = |octets| Full::new(octets).map_err(|never| match never {}).boxed();
+        let request = match body {
+            Body::None => request.body(whole(Bytes::new())),
+            Body::Json(text) => request.header(header::CONTENT_TYPE, "application/json").body(whole(text)),
+            Body::File { kind, pieces, go_on } => {
+                let request =
+                    request.header(header::CONTENT_TYPE, kind).header(header::EXPECT, "100-continue");
+                request.body(pieces).map(|mut request| {
+                    hyper::ext::on_informational(&mut request, move |answer| {
+                        if answer.status() == StatusCode::CONTINUE {
+                            go_on.notify_one();
+                        }
+                    });
+                    request
+                })
+            }
+        };
+        request.map_err(|error| Failure::Usage(format!("{} cannot be asked for: {error}", call.path)))
     }
 
     async fn tls(&self, host: &HostPort) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {

@@ -34,13 +34,16 @@ enum Command {
         #[arg(value_parser = NonEmptyStringValueParser::new())]
         domain: String,
     },
-    /// Set the mode of domains, at once or from a date on. It is in force for users without a setting of their own.
+    /// Set the mode of domains, at once or from a date on. It is in force for users without a setting of
+    /// their own.
+    #[command(override_usage = "lastpop domain set [OPTIONS] --reason <TEXT> <DOMAIN>... <MODE>")]
     #[command(after_help = "Examples:
   lastpop domain set example.net notice --reason 'campaign of 2026-12' --dry-run
   lastpop domain set example.net imap-only --from 2027-02-01 --reason 'campaign of 2026-12'
   lastpop domain set '*' brownout --reason 'last call'")]
     Set {
-        /// The domains; '*' for everyone.
+        /// The domains ('*' for everyone), and behind them the mode: pop3, notice, brownout, imap-only, or
+        /// inherit for none of their own (then everyone, or configuration decides).
         #[arg(required = true, value_name = "DOMAIN", value_parser = NonEmptyStringValueParser::new())]
         domains: Vec<String>,
         #[command(flatten)]

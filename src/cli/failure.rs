@@ -127,21 +127,21 @@ impl std::fmt::Display for Refusal {
         match *status {
             StatusCode::UNAUTHORIZED => write!(
                 f,
-                "lastpop at {place} does not take the token from {token}{}. Make one on its machine with `lastpop \
-                 token create --name NAME --role {role}`, and keep it in ~/.config/lastpop/token or in a file that \
-                 --token-file names",
+                "lastpop at {place} does not take the token from {token}{}. Make one on its machine with \
+                 `lastpop token create --name NAME --role {role}`, and keep it in ~/.config/lastpop/token \
+                 or in a file that --token-file names",
                 behind(&said)
             ),
             StatusCode::FORBIDDEN => write!(
                 f,
-                "the token from {token} may not do this: it needs the role {role}{}. Use another token, or make \
-                 one with `lastpop token create --name NAME --role {role}`",
+                "the token from {token} may not do this: it needs the role {role}{}. Use another token, or \
+                 make one with `lastpop token create --name NAME --role {role}`",
                 behind(&said)
             ),
             _ if problem.is_none() => write!(
                 f,
-                "{place} answered {status}, but not as lastpop does. Is that address right, and is it served by a \
-                 lastpop of this version?"
+                "{place} answered {status}, but not as lastpop does. Is that address right, and is it \
+                 served by a lastpop of this version?"
             ),
             StatusCode::CONFLICT if said.contains("confirm_redownload") => {
                 write!(f, "{said}. To confirm it, add --confirm-redownload")

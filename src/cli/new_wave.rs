@@ -22,8 +22,8 @@ pub(super) struct NewWave {
     /// With --domain: only so many percent of its users, always the same ones; more percent contain them.
     #[arg(long, requires = "domain", value_parser = percent)]
     percent: Option<Percent>,
-    /// A step, as a date and a mode: '2026-12-01 10:00 Europe/Riga notice', or '2026-12-01 notice' for midnight in
-    /// UTC. May be given several times, in the order of time.
+    /// A step, as a date and a mode: '2026-12-01 10:00 Europe/Riga notice', or '2026-12-01 notice' for
+    /// midnight in UTC. May be given several times, in the order of time.
     #[arg(long = "step", required = true, value_name = "DATE MODE", value_parser = step)]
     steps: Vec<Step>,
     #[command(flatten)]
@@ -164,8 +164,8 @@ impl NewWave {
         };
         bulk::members(options, name, file, &self.why).await.inspect_err(|_| {
             note(&format!(
-                "the wave {name} is made, but not all of its members are in it: send them again with `lastpop wave \
-                 members {name} FILE`, or delete it with `lastpop wave delete {name}`"
+                "the wave {name} is made, but not all of its members are in it: send them again with \
+                 `lastpop wave members {name} FILE`, or delete it with `lastpop wave delete {name}`"
             ));
         })
     }

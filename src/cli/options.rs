@@ -1,4 +1,5 @@
-//! What commands on the API have in common: where lastpop is, the token, the form of the output, pages, reasons.
+//! What commands on the API have in common: where lastpop is, the token, the form of the output, pages,
+//! reasons.
 #![allow(clippy::doc_markdown, reason = "comments on arguments are what --help prints")]
 
 use std::io::{self, BufWriter, IsTerminal, Stdout};
@@ -14,7 +15,6 @@ use super::client::{Call, Client};
 use super::failure::Failure;
 use super::output::{Format, Row, Rows, note};
 use super::place::{Place, Url};
-use super::text::INHERIT;
 use crate::api::{self, PAGE_MOST, PageLimit, Reason};
 use crate::config::Verify;
 use crate::net::tls::{self, TlsError};
@@ -24,8 +24,8 @@ use crate::policy::Mode;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Connection and output")]
 pub(super) struct Options {
-    /// The configuration file; its admin.address says where lastpop is. Without it /etc/lastpop/lastpop.toml, if
-    /// there is one.
+    /// The configuration file; its admin.address says where lastpop is. Without it
+    /// /etc/lastpop/lastpop.toml, if there is one.
     #[arg(long, env = "LASTPOP_CONFIG", global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where lastpop's API is, whatever the configuration says: http://HOST:PORT, https://HOST:PORT or
@@ -103,8 +103,8 @@ pub(super) struct Why {
 /// Is the price of going back accepted?
 #[derive(Debug, clap::Args)]
 pub(super) struct Confirm {
-    /// Confirm that customers may download their mail again. Needed to leave imap-only where it shows the notice:
-    /// by then clients have forgotten which messages they had.
+    /// Confirm that customers may download their mail again. Needed to leave imap-only where it shows the
+    /// notice: by then clients have forgotten which messages they had.
     #[arg(long)]
     pub(super) confirm_redownload: bool,
 }
@@ -195,21 +195,9 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// A mode, or none: what a command sets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Wanted(pub(super) Option<Mode>);
-
 /// Takes the word of a mode.
 pub(super) fn mode() -> impl TypedValueParser<Value = Mode> {
     PossibleValuesParser::new(Mode::ALL.map(Mode::as_str)).try_map(|word| word.parse::<Mode>())
-}
-
-/// Takes the word of a mode, or `inherit`.
-pub(super) fn wanted() -> impl TypedValueParser<Value = Wanted> {
-    let words = Mode::ALL.map(Mode::as_str).into_iter().chain([INHERIT]);
-    PossibleValuesParser::new(words).try_map(|word| {
-        if word == INHERIT { Ok(Wanted(None)) } else { word.parse().map(|mode| Wanted(Some(mode))) }
-    })
 }
 
 #[cfg(test)]

@@ -118,13 +118,14 @@ pub(super) trait Row: Serialize {
 pub(super) struct Rows<'a> {
     format: Format,
     out: &'a mut dyn Write,
+    begun: bool,
     printed: u64,
 }
 
 impl<'a> Rows<'a> {
     /// Nothing is printed yet.
     pub(super) fn new(format: Format, out: &'a mut dyn Write) -> Self {
-        Self { format, out, printed: 0 }
+        Self { format, out, begun: false, printed: 0 }
     }
 
     /// Some rows.
@@ -134,14 +135,15 @@ impl<'a> Rows<'a> {
             Format::Tsv => self.tsv(rows),
             Format::Json => self.json(rows),
         }?;
+        self.begun = true;
         self.printed += rows.len() as u64;
         Ok(())
     }
 
     /// There are no more.
     pub(super) fn end<R: Row>(mut self) -> io::Result<()> {
-        if self.printed == 0 {
-            // The header line, the empty array, or the empty table are an answer too.
+        if !self.begun {
+            // A header line alone is an answer too.
             self.page::<R>(&[])?;
         }
         match self.format {
@@ -169,7 +171,7 @@ impl<'a> Rows<'a> {
     }
 
     fn tsv<R: Row>(&mut self, rows: &[R]) -> io::Result<()> {
-        if self.printed == 0 {
+        if !self.begun {
             let names: Vec<_> = R::COLUMNS.iter().map(|column| column.name).collect();
             writeln!(self.out, "{}", names.join("\t"))?;
         }
@@ -275,6 +277,7 @@ mod tests {
     fn tab_separated_values() {
         let header = "user\tlast_seen\toctets\n";
         assert_eq!(printed(Format::Tsv, &[]), header);
+        assert_eq!(printed(Format::Tsv, &[&[]]), header);
         let all = "a\\tb\\u{9b}\t1970-01-01T00:00:00Z\t2048\nķ\t1970-01-01T00:00:00Z\t7\n";
         assert_eq!(printed(Format::Tsv, &[&ROWS]), format!("{header}{all}"));
         assert_eq!(printed(Format::Tsv, &[&ROWS[..1], &ROWS[1..]]), format!("{header}{all}"));
@@ -304,6 +307,7 @@ mod tests {
         ];
         assert_eq!(lines, expected);
         assert_eq!(printed(Format::Table, &[]), "(none)\n");
+        assert_eq!(printed(Format::Table, &[&[]]), "(none)\n");
         let mut out = Vec::new();
         one(Format::Table, &ROWS[0], &mut out).expect("a buffer");
         assert!(String::from_utf8(out).expect("text").contains("2.0 KiB"), "no column is left out");

@@ -1,6 +1,6 @@
 //! `lastpop completions` and `lastpop man`: made from the same description as `--help`.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use clap::CommandFactory;
@@ -40,5 +40,15 @@ pub(super) fn completions<P: CommandFactory>(shell: Shell) -> Result<(), Failure
 pub(super) fn man<P: CommandFactory>(folder: &Path) -> Result<(), Failure> {
     let failed = |source| Failure::File { path: folder.to_owned(), source };
     std::fs::create_dir_all(folder).map_err(failed)?;
-    clap_mangen::generate_to(P::command(), folder).map_err(failed)
+    let mut program = P::command().disable_help_subcommand(true);
+    program.build();
+    pages(program, folder).map_err(failed)
+}
+
+fn pages(command: clap::Command, folder: &Path) -> io::Result<()> {
+    for below in command.get_subcommands() {
+        pages(below.clone(), folder)?;
+    }
+    let page = clap_mangen::Man::new(command).source(concat!("lastpop ", env!("CARGO_PKG_VERSION")));
+    page.manual("lastpop").generate_to(folder).map(drop)
 }

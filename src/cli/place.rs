@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::failure::Failure;
-use crate::config::{self, Admin, HostPort};
+use crate::config::{self, Admin, AdminAddress, HostPort};
 
 /// Where the configuration is, if nobody says otherwise.
 pub(super) const CONFIGURATION: &str = "/etc/lastpop/lastpop.toml";
@@ -112,17 +112,18 @@ fn is_missing(file: &Path) -> bool {
 
 /// Where a lastpop with this section listens, as seen from its own machine.
 fn served(admin: &Admin) -> Url {
-    local(&admin.address.to_string(), admin.tls)
-}
-
-fn local(address: &str, tls: bool) -> Url {
-    if let Some(path) = address.strip_prefix("unix:") {
-        return Url::Unix(PathBuf::from(path));
-    }
+    let address = match &admin.address {
+        AdminAddress::Unix(path) => return Url::Unix(path.clone()),
+        AdminAddress::Tcp(address) => address,
+    };
     // "Any address" can be listened on, but not connected to.
-    let address = address.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:");
-    let host = HostPort::parse(&address).unwrap_or(HostPort { host: address, port: 0 });
-    if tls { Url::Https(host) } else { Url::Http(host) }
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    let host = HostPort { host: ip.to_string(), port: address.port() };
+    if admin.tls { Url::Https(host) } else { Url::Http(host) }
 }
 
 #[cfg(test)]
@@ -179,7 +180,9 @@ mod tests {
             ("[::]:9110", true, "https://[::1]:9110"),
             ("unix:/run/lastpop/admin.sock", false, "unix:/run/lastpop/admin.sock"),
         ] {
-            assert_eq!(local(address, tls).to_string(), url);
+            let section = format!("address = \"{address}\"\ntls = {tls}");
+            let admin: Admin = toml::from_str(&section).expect("a section");
+            assert_eq!(served(&admin).to_string(), url);
         }
     }
 

@@ -3,10 +3,12 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
+use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::Response;
 use hyper::body::{Frame, Incoming};
@@ -14,9 +16,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::de::DeserializeOwned;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::client::{Call, Client, Payload};
+use super::client::{Body, Call, Client};
 use super::failure::Failure;
 use crate::api;
 
@@ -28,6 +31,9 @@ const IMPORT: Duration = Duration::from_mins(30);
 
 /// A download that brings nothing for so long has stopped.
 const SILENCE: Duration = Duration::from_mins(1);
+
+/// How long a file is held back for a server that does not say that it wants it (RFC 9110 §10.1.1).
+const HESITATION: Duration = Duration::from_secs(2);
 
 /// How often a bar without a known end turns.
 const TURN: Duration = Duration::from_millis(200);
@@ -60,15 +66,21 @@ pub(super) async fn upload<A: DeserializeOwned>(
         return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, what)));
     }
     let bar = bar(octets);
-    let payload = pieces(file, bar.clone());
-    let answer = client.send(call, Some(format.media_type()), payload, IMPORT).await;
+    let go_on = Arc::new(Notify::new());
+    let pieces = pieces(file, bar.clone(), Arc::clone(&go_on));
+    let body = Body::File { kind: format.media_type(), pieces, go_on };
+    let answer = client.send(call, body, IMPORT).await;
     bar.finish_and_clear();
     client.read(call, answer?).await
 }
 
-/// A body that is read as it is sent.
-fn pieces(file: File, bar: ProgressBar) -> Payload {
-    let pieces = stream::unfold((file, bar), |(mut file, bar)| async move {
+/// A body that is read as it is sent, once the server wants it.
+fn pieces(file: File, bar: ProgressBar, go_on: Arc<Notify>) -> BoxBody<Bytes, io::Error> {
+    let next = |(mut file, bar, go_on): (File, ProgressBar, Option<Arc<Notify>>)| async move {
+        if let Some(go_on) = go_on {
+            // A server that never says so may want it all the same.
+            let _ = timeout(HESITATION, go_on.notified()).await;
+        }
         let mut piece = Vec::with_capacity(PIECE);
         match file.read_buf(&mut piece).await {
             Ok(0) => {
@@ -77,18 +89,17 @@ fn pieces(file: File, bar: ProgressBar) -> Payload {
             }
             Ok(octets) => {
                 bar.inc(octets as u64);
-                Some((Ok(Frame::data(Bytes::from(piece))), (file, bar)))
+                Some((Ok(Frame::data(Bytes::from(piece))), (file, bar, None)))
             }
-            Err(error) => Some((Err(error), (file, bar))),
+            Err(error) => Some((Err(error), (file, bar, None))),
         }
-    });
-    BodyExt::boxed(StreamBody::new(pieces))
+    };
+    BodyExt::boxed(StreamBody::new(stream::unfold((file, bar, Some(go_on)), next)))
 }
 
 /// Saves an answer as it comes. A file gets its name only when it is whole.
 pub(super) async fn download(client: &Client, call: &Call, path: &Path) -> Result<(), Failure> {
-    let none = http_body_util::Empty::new().map_err(|never| match never {}).boxed();
-    let answer = client.send(call, None, none, SILENCE).await?;
+    let answer = client.send(call, Body::None, SILENCE).await?;
     let answer = client.accepted(call, answer).await?;
     if is_standard(path) {
         let mut file = same(&io::stdout()).map_err(Failure::Output)?;

@@ -66,13 +66,15 @@ enum Command {
         page: Page,
     },
     /// Set the mode of users, at once or from a date on.
+    #[command(override_usage = "lastpop user set [OPTIONS] --reason <TEXT> <USER>... <MODE>")]
     #[command(after_help = "Examples:
   lastpop user set jane@example.net imap-only --reason 'ticket 4711'
   lastpop user set jane@example.net john@example.net notice --reason 'asked for it' --dry-run
   lastpop user set jane@example.net imap-only --from '2026-12-01 10:00 Europe/Riga' --reason 'as agreed'
   lastpop user set jane@example.net inherit --reason 'as everybody else'")]
     Set {
-        /// The users, in any spelling.
+        /// The users, in any spelling, and behind them the mode: pop3, notice, brownout, imap-only, or
+        /// inherit for none of their own (then domain, everyone, or configuration decides).
         #[arg(required = true, value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
         users: Vec<String>,
         #[command(flatten)]
@@ -104,13 +106,14 @@ enum Command {
         #[command(flatten)]
         why: Why,
     },
-    /// Set the modes of many users from a file: CSV or NDJSON with user, mode, and if you like from and language.
+    /// Set the modes of many users from a file: CSV or NDJSON with user, mode, and if you like from and
+    /// language.
     #[command(after_help = "Examples:
   lastpop user import modes.csv --reason 'list of 2026-11-20' --dry-run
   printf 'user,mode\\njane@example.net,imap-only\\n' | lastpop user import - --reason 'ticket 4711'
 
-A mode is pop3, notice, brownout, imap-only or inherit. Columns may come in any order. Lines that cannot be used
-are listed, and the others are taken.")]
+A mode is pop3, notice, brownout, imap-only or inherit. Columns may come in any order. Lines that cannot be
+used are listed, and the others are taken.")]
     Import(Import),
     /// Write all users, or those that are asked for, as CSV or NDJSON. An import takes the file again.
     #[command(after_help = "Examples:
@@ -131,8 +134,8 @@ pub(super) struct Filter {
     /// Only users for whom this mode is in force.
     #[arg(long, value_parser = mode())]
     mode: Option<Mode>,
-    /// Only users whose last login over POP3 was before this moment (a date, or how long ago, as 30d), or who never
-    /// logged in.
+    /// Only users whose last login over POP3 was before this moment (a date, or how long ago, as 30d), or
+    /// who never logged in.
     #[arg(long, value_name = "DATE", value_parser = when::past)]
     seen_before: Option<Timestamp>,
     /// Only users whose last login over POP3 was at this moment (a date, or how long ago, as 30d) or later.

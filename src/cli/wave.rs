@@ -33,7 +33,8 @@ enum Command {
   lastpop wave create 2026-12-a --domain example.net --percent 10 \\
       --step '2026-12-01 10:00 Europe/Riga notice' --step '2027-02-01 10:00 Europe/Riga imap-only' \\
       --reason 'campaign of 2026-12'
-  lastpop wave create idle --query not-seen-for=90,mode=pop3 --step '2026-12-01 imap-only' --reason 'they are gone'
+  lastpop wave create idle --query not-seen-for=90,mode=pop3 --step '2026-12-01 imap-only' \\
+      --reason 'they are gone'
   lastpop wave create vip --csv vip.csv --step '2027-03-01 notice' --reason 'called by hand'")]
     Create(NewWave),
     /// Send the members of a wave that was made with --csv: a file with a column user.

@@ -5,8 +5,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 /// How a moment is written; for help texts and errors.
-pub(super) const FORMS: &str = "\"2026-12-01T10:00:00+02:00\", \"2026-12-01 10:00 Europe/Riga\", or \"2026-12-01\" \
-                                for midnight in UTC";
+const FORMS: &str = "\"2026-12-01T10:00:00+02:00\", \"2026-12-01 10:00 Europe/Riga\", or \"2026-12-01\" for \
+                     midnight in UTC";
 
 /// A moment: RFC 3339, or local date and time with a time zone, or a day, which means midnight.
 pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
@@ -45,7 +45,10 @@ pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
     })?;
     // When clocks are put back an hour exists twice, and when they are put forward one is left out.
     zone.to_ambiguous_timestamp(local).unambiguous().map_err(|_| {
-        format!("{local} exists twice or never in that time zone, because clocks are changed; give an offset instead")
+        format!(
+            "{local} exists twice or never in that time zone, because clocks are changed; give an offset \
+             instead"
+        )
     })
 }
 
