@@ -42,6 +42,9 @@ needed=(
   /usr/bin/shellcheck shellcheck
   /usr/bin/cc gcc
   /usr/bin/setpriv util-linux
+  /usr/bin/groff groff-base
+  /usr/bin/zsh zsh
+  /usr/bin/fish fish
 )
 install_packages() {
   local missing=() i

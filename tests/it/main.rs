@@ -6,6 +6,7 @@ mod admin;
 mod capabilities;
 mod clients;
 mod command_line;
+mod commands;
 mod corpus;
 mod differential;
 mod family;
