@@ -59,32 +59,17 @@ impl Store {
     /// The facts about a user. When the database is away, what was known last holds on; only a user whom this
     /// proxy does not know is an error then.
     pub async fn facts(&self, user: &UserName) -> Result<Arc<Facts>, StoreError> {
-        let cached = self.facts.get(user);
+        let cached = self.known.get(user);
         if let Some(facts) = &cached
             && self.generation.is_fresh(user, facts.generation)
         {
             return Ok(Arc::clone(facts));
         }
+        let reading = self.known.read(user);
         match (self.read_facts(user).await, cached) {
-            (Ok(facts), _) => Ok(self.keep(user, facts)),
+            (Ok(facts), _) => Ok(self.known.keep(user, &reading, facts)),
             (Err(_), Some(known)) => Ok(known),
             (Err(error), None) => Err(error),
-        }
-    }
-
-    /// Keeps facts in memory.
-    pub(super) fn keep(&self, user: &UserName, facts: Facts) -> Arc<Facts> {
-        let facts = Arc::new(facts);
-        self.facts.insert(user.clone(), Arc::clone(&facts));
-        facts
-    }
-
-    /// Changes what is in memory about a user, after the same was written.
-    pub(super) fn amend(&self, user: &UserName, change: impl FnOnce(&mut Facts)) {
-        if let Some(facts) = self.facts.get(user) {
-            let mut facts = Facts::clone(&facts);
-            change(&mut facts);
-            self.keep(user, facts);
         }
     }
 

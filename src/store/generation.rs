@@ -13,7 +13,7 @@ use super::{Store, StoreError, domains};
 use crate::users::UserName;
 
 /// Groups of users. More would make a single flip cheaper and a bulk flip no dearer; this is 2 KiB.
-const SHARDS: usize = 256;
+pub(super) const SHARDS: usize = 256;
 
 /// What a change of policy concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,11 +69,16 @@ impl Generation {
     }
 
     fn floor(&self, user: &UserName) -> &AtomicI64 {
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(user);
-        #[allow(clippy::cast_possible_truncation, reason = "less than SHARDS")]
-        let shard = (hash % SHARDS as u64) as usize;
-        &self.floors[shard]
+        &self.floors[shard(user)]
     }
+}
+
+/// The group that a user belongs to.
+pub(super) fn shard(user: &UserName) -> usize {
+    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(user);
+    #[allow(clippy::cast_possible_truncation, reason = "less than SHARDS")]
+    let shard = (hash % SHARDS as u64) as usize;
+    shard
 }
 
 /// The number in the database.

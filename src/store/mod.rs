@@ -16,6 +16,7 @@ pub mod domains;
 mod effective;
 pub mod facts;
 pub mod generation;
+mod known;
 mod lease;
 mod lock;
 mod migrate;
@@ -38,7 +39,6 @@ use std::time::Duration;
 use quick_cache::sync::Cache;
 
 use crate::config::StateUrl;
-use crate::users::UserName;
 pub use audit::{AuditRow, Trail};
 pub use batch::Moves;
 pub use bulk::{Applied, Batch};
@@ -49,6 +49,7 @@ pub use effective::Configured;
 pub use facts::Facts;
 pub use generation::Concerns;
 use generation::Generation;
+use known::Known;
 pub use notices::{Begun, Source};
 pub use notify::{Message, Messages};
 pub use pins::Pin;
@@ -57,10 +58,6 @@ pub use undo::Undone;
 pub use usage::BATCH;
 pub use users::{DomainCount, InForce, Inherited, Select, UserRow};
 pub use waves::WaveError;
-
-/// Users whose facts are kept in memory, so that a poll asks the database nothing, and a lost database stops
-/// only those whom this proxy has not served. About 400 octets each.
-const CACHED: usize = 200_000;
 
 /// Transactions that write usage side by side, when there is a hurry; so many processors a server has at least.
 const POSTGRES_WRITERS: usize = 4;
@@ -75,7 +72,7 @@ const MIGRATION_LEASE: i64 = 600;
 #[derive(Debug)]
 pub struct Store {
     database: Database,
-    facts: Cache<UserName, Arc<Facts>>,
+    known: Known,
     campaigns: Cache<notices::Key, Arc<Begun>>,
     domains: Domains,
     generation: Generation,
@@ -186,7 +183,7 @@ impl Store {
         domains.replace(domains::read(&database).await?);
         Ok(Self {
             database,
-            facts: Cache::new(CACHED),
+            known: Known::default(),
             campaigns: Cache::new(notices::CACHED),
             domains,
             generation,

@@ -108,7 +108,7 @@ impl Store {
         on!(&self.database, pool => sqlx::query(upsert)
             .bind(user.as_str()).bind(user.domain()).bind(campaign).execute(pool).await.map(drop))?;
         // Other proxies know it when they read the user again.
-        self.amend(user, |facts| facts.dismiss(kind, campaign));
+        self.known.amend(user, |facts| facts.dismiss(kind, campaign));
         Ok(())
     }
 }

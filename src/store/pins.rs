@@ -37,7 +37,7 @@ impl Store {
             None => Arc::new(self.pin_first(user, uidvalidity, configured, now).await?),
         };
         let uidvalidity_changed = self.served_under(user, uidvalidity).await?;
-        self.amend(user, |facts| {
+        self.known.amend(user, |facts| {
             facts.uidvalidity = Some(uidvalidity);
             facts.pins.retain(|(theirs, _)| *theirs != uidvalidity);
             facts.pins.push((uidvalidity, Arc::clone(&recipe)));

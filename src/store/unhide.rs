@@ -58,7 +58,7 @@ impl Store {
         let update = "UPDATE users SET unhide_since = NULL WHERE username = $1 AND unhide_since = $2";
         let done = on!(&self.database, pool => sqlx::query(update)
             .bind(user.as_str()).bind(since).execute(pool).await.map(|done| done.rows_affected()))?;
-        self.amend(user, |facts| facts.unhide_since = facts.unhide_since.filter(|asked| *asked != since));
+        self.known.amend(user, |facts| facts.unhide_since = facts.unhide_since.filter(|asked| *asked != since));
         if done > 0 {
             let generation = self.raise_generation().await?;
             on!(&self.database, pool => sqlx::query(AUDIT)
