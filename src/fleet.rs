@@ -67,6 +67,10 @@ async fn next(messages: &mut Option<Messages>) -> Result<Message, StoreError> {
 async fn heed(cx: &Context, message: Message) -> Result<(), StoreError> {
     match message {
         Message::Changed(generation, concerns) => cx.store.changed(generation, &concerns).await,
+        Message::Outdated(user) => {
+            cx.store.outdated(&user);
+            Ok(())
+        }
         Message::Kick(user) => {
             cx.live.kick_user(&user);
             Ok(())

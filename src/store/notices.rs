@@ -107,8 +107,9 @@ impl Store {
         };
         on!(&self.database, pool => sqlx::query(upsert)
             .bind(user.as_str()).bind(user.domain()).bind(campaign).execute(pool).await.map(drop))?;
-        // Other proxies know it when they read the user again.
         self.known.amend(user, |facts| facts.dismiss(kind, campaign));
+        // The next session may be on another proxy, which has listed the notice before.
+        self.tell_outdated(user).await;
         Ok(())
     }
 }

@@ -19,6 +19,8 @@ const MAX_MESSAGE: usize = 4_000;
 pub enum Message {
     /// Policy has changed.
     Changed(i64, Concerns),
+    /// Something about a user has changed that is no policy.
+    Outdated(UserName),
     /// Live sessions of a user are to be ended.
     Kick(UserName),
 }
@@ -29,7 +31,8 @@ pub struct Messages(PgListener);
 
 impl Message {
     /// ```abnf
-    /// message = "user" SP generation SP name / "domains" SP generation / "anything" SP generation / "kick" SP name
+    /// message = "user" SP generation SP name / "domains" SP generation / "anything" SP generation
+    ///         / "outdated" SP name / "kick" SP name
     /// ```
     fn encode(&self) -> String {
         match self {
@@ -38,14 +41,17 @@ impl Message {
             }
             Self::Changed(generation, Concerns::Domains) => format!("domains {generation}"),
             Self::Changed(generation, _) => format!("anything {generation}"),
+            Self::Outdated(user) => format!("outdated {user}"),
             Self::Kick(user) => format!("kick {user}"),
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
         let (verb, rest) = text.split_once(' ')?;
-        if verb == "kick" {
-            return Some(Self::Kick(UserName::stored(rest)));
+        match verb {
+            "outdated" => return Some(Self::Outdated(UserName::stored(rest))),
+            "kick" => return Some(Self::Kick(UserName::stored(rest))),
+            _ => {}
         }
         let (generation, name) = rest.split_once(' ').unwrap_or((rest, ""));
         let concerns = match verb {
@@ -85,6 +91,16 @@ impl Store {
         self.say(&Message::Changed(generation, concerns.clone())).await;
     }
 
+    /// Tells the others to read again what they know about a user.
+    pub(super) async fn tell_outdated(&self, user: &UserName) {
+        self.say(&Message::Outdated(user.clone())).await;
+    }
+
+    /// Takes notice that another proxy has changed something about a user.
+    pub fn outdated(&self, user: &UserName) {
+        self.known.outdate(user);
+    }
+
     /// Asks the others to end live sessions of a user.
     pub async fn tell_kick(&self, user: &UserName) {
         self.say(&Message::Kick(user.clone())).await;
@@ -110,6 +126,7 @@ mod tests {
             Message::Changed(7, Concerns::User(user.clone())),
             Message::Changed(8, Concerns::Domains),
             Message::Changed(9, Concerns::Anything),
+            Message::Outdated(user.clone()),
             Message::Kick(user),
         ] {
             assert_eq!(Message::parse(&message.encode()), Some(message));
