@@ -2,7 +2,7 @@
 //! brings a password.
 
 use super::changes::id;
-use super::database::{on, transaction};
+use super::database::transaction;
 use super::generation::{Concerns, RAISE};
 use super::{Store, StoreError};
 use crate::users::UserName;
@@ -55,16 +55,35 @@ impl Store {
         shown: usize,
         now: i64,
     ) -> Result<(), StoreError> {
+        let asked = "SELECT 1 FROM users WHERE username = $1 AND unhide_since = $2";
         let update = "UPDATE users SET unhide_since = NULL WHERE username = $1 AND unhide_since = $2";
-        let done = on!(&self.database, pool => sqlx::query(update)
-            .bind(user.as_str()).bind(since).execute(pool).await.map(|done| done.rows_affected()))?;
-        self.known.amend(user, |facts| facts.unhide_since = facts.unhide_since.filter(|asked| *asked != since));
-        if done > 0 {
-            let generation = self.raise_generation().await?;
-            on!(&self.database, pool => sqlx::query(AUDIT)
-                .bind(id(generation)).bind(now).bind("lastpop").bind("unhidden").bind(user.as_str())
-                .bind(format!("{shown} messages")).bind("done at the login that was waited for")
-                .execute(pool).await.map(drop))?;
+        let done: Result<Option<i64>, StoreError> = transaction!(&self.database, tx => {
+            let asked = sqlx::query(asked).bind(user.as_str()).bind(since).fetch_optional(&mut *tx).await?;
+            if asked.is_none() {
+                return Ok(None);
+            }
+            // First, as in every change: two that lock in another order would wait for each other.
+            let generation: i64 = sqlx::query_scalar(RAISE).fetch_one(&mut *tx).await?;
+            sqlx::query(update).bind(user.as_str()).bind(since).execute(&mut *tx).await?;
+            sqlx::query(AUDIT)
+                .bind(id(generation))
+                .bind(now)
+                .bind("lastpop")
+                .bind("unhidden")
+                .bind(user.as_str())
+                .bind(format!("{shown} messages"))
+                .bind("done at the login that was waited for")
+                .execute(&mut *tx)
+                .await?;
+            Ok(Some(generation))
+        });
+        let done = done?;
+        self.known
+            .amend(user, |facts| facts.unhide_since = facts.unhide_since.filter(|asked| *asked != since));
+        if let Some(generation) = done {
+            let concerns = Concerns::User(user.clone());
+            self.changed(generation, &concerns).await?;
+            self.tell(generation, &concerns).await;
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ mod targets;
 mod usage;
 mod waves;
 mod waves_at_once;
+mod told;
 
 use std::future::Future;
 use std::sync::Arc;

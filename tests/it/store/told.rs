@@ -1,0 +1,91 @@
+//! What users and the support desk leave behind: notices that were deleted, hidden mail that is to come back. Each is
+//! known on every proxy, and done once.
+
+use lastpop::notice::Kind;
+use lastpop::store::{Concerns, Message, Store};
+
+use super::{NOW, on_both, user};
+
+async fn dismissed(store: &Store, kind: Kind) -> Option<String> {
+    let facts = store.facts(&user("anna@example.net")).await.expect("facts");
+    facts.dismissed(kind).map(str::to_owned)
+}
+
+async fn unhide_since(store: &Store) -> Option<i64> {
+    store.facts(&user("anna@example.net")).await.expect("facts").unhide_since
+}
+
+#[test]
+fn a_notice_that_was_deleted_stays_deleted_each_kind_for_itself() {
+    on_both("told_dismissed", async |place| {
+        let store = place.open().await;
+        let anna = user("anna@example.net");
+        assert_eq!(dismissed(&store, Kind::Notice).await, None);
+        store.dismiss(&anna, Kind::Notice, "1").await.expect("kept");
+        store.dismiss(&anna, Kind::Farewell, "2").await.expect("kept");
+        assert_eq!(dismissed(&store, Kind::Notice).await.as_deref(), Some("1"));
+        store.close().await;
+        drop(store);
+        let store = place.open().await;
+        assert_eq!(dismissed(&store, Kind::Notice).await.as_deref(), Some("1"));
+        assert_eq!(dismissed(&store, Kind::Farewell).await.as_deref(), Some("2"));
+    });
+}
+
+#[test]
+fn hidden_mail_is_asked_for_and_brought_back_once() {
+    on_both("told_unhide", async |place| {
+        let store = place.open().await;
+        let anna = user("anna@example.net");
+        store.ask_to_unhide(&anna, 100, "ilze", "she asked", NOW).await.expect("asked");
+        assert_eq!(unhide_since(&store).await, Some(100));
+        // Asked again while it was being done: that is still to do.
+        store.ask_to_unhide(&anna, 50, "ilze", "she asked", NOW + 1).await.expect("asked");
+        let generation = store.generation();
+        store.unhidden(&anna, 100, 3, NOW + 2).await.expect("done");
+        assert_eq!((unhide_since(&store).await, store.generation()), (Some(50), generation));
+        store.unhidden(&anna, 50, 4, NOW + 3).await.expect("done");
+        assert_eq!((unhide_since(&store).await, store.generation()), (None, generation + 1));
+        store.unhidden(&anna, 50, 0, NOW + 4).await.expect("nothing to do");
+        assert_eq!(store.generation(), generation + 1);
+        store.look().await.expect("a look");
+        assert_eq!(store.generation(), generation + 1, "this proxy knows its own changes");
+    });
+}
+
+#[test]
+fn other_proxies_are_told() {
+    // A file has one proxy.
+    let place = super::postgres("told_fleet");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let (one, other) = (place.open().await, place.open().await);
+        let mut messages = other.messages().await.expect("a listener").expect("a server that speaks");
+        let anna = user("anna@example.net");
+        assert_eq!(dismissed(&other, Kind::Notice).await, None);
+        one.dismiss(&anna, Kind::Notice, "1").await.expect("kept");
+        assert_eq!(dismissed(&other, Kind::Notice).await, None, "nobody has told");
+        assert_eq!(messages.next().await.expect("a message"), Message::Outdated(anna.clone()));
+        other.outdated(&anna);
+        assert_eq!(dismissed(&other, Kind::Notice).await.as_deref(), Some("1"));
+        // Only this user has to be read again.
+        let concerns = Concerns::User(anna.clone());
+        one.ask_to_unhide(&anna, 0, "ilze", "she asked", NOW).await.expect("asked");
+        assert_eq!(messages.next().await.expect("a message"), Message::Changed(1, concerns.clone()));
+        one.unhidden(&anna, 0, 3, NOW).await.expect("done");
+        assert_eq!(messages.next().await.expect("a message"), Message::Changed(2, concerns));
+    });
+}
+
+#[test]
+fn what_was_told_while_the_state_is_away_holds_on() {
+    on_both("told_away", async |place| {
+        let store = place.open().await;
+        let anna = user("anna@example.net");
+        assert_eq!(dismissed(&store, Kind::Notice).await, None);
+        store.dismiss(&anna, Kind::Notice, "1").await.expect("kept");
+        store.close().await;
+        store.outdated(&anna);
+        assert_eq!(dismissed(&store, Kind::Notice).await.as_deref(), Some("1"));
+    });
+}
