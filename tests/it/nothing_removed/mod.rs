@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::collection::vec;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use session::{Outcome, Session, run, session, uid_of};
+use session::{NOTICE, Outcome, Session, run, session, uid_of};
 
 use crate::support::dovecot::{Dovecot, User};
 use crate::support::imap::{Imap, Message};
@@ -29,11 +29,21 @@ const SHRINKS: u32 = 40;
 
 #[test]
 fn nothing_is_removed_and_only_quit_hides() {
+    holds(&[]);
+}
+
+/// The same where one more message is a notice: it goes by the same rules, and the mailbox knows nothing of it.
+#[test]
+fn nothing_is_removed_and_only_quit_hides_where_there_is_a_notice() {
+    holds(&[("policy.mode", "\"notice\"")]);
+}
+
+fn holds(changes: &[(&str, &str)]) {
     let (cases, seed) = (setting("IT_CASES", CASES), setting("IT_SEED", SEED));
     println!("IT_CASES={cases} IT_SEED={seed}");
     let dovecot = Dovecot::start();
     let mailboxes = Mailboxes::create(&dovecot, cases + SHRINKS + 1);
-    let proxy = Proxy::start(&dovecot, Upstream::Plain);
+    let proxy = Proxy::start_with(&dovecot, Upstream::Plain, changes, &[]);
     let config = Config { cases, failure_persistence: None, max_shrink_iters: SHRINKS, ..Config::default() };
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -58,10 +68,12 @@ fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
 fn check(dovecot: &Dovecot, proxy: &Proxy, user: &User, sessions: &[Session]) {
     dovecot.deliver(user, messages().iter().map(Vec::as_slice));
     let before = Imap::open(dovecot, user).messages();
+    let notice = notice(proxy, user, before.len() + 1);
+    let shown = [&before[..], notice.as_slice()].concat();
     let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
-        let before = &before;
+        let shown = &shown;
         let threads: Vec<_> =
-            sessions.iter().map(|session| scope.spawn(move || run(session, proxy, user, before))).collect();
+            sessions.iter().map(|session| scope.spawn(move || run(session, proxy, user, shown))).collect();
         threads
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -73,17 +85,29 @@ fn check(dovecot: &Dovecot, proxy: &Proxy, user: &User, sessions: &[Session]) {
     let identity = |message: &Message| (message.uid, message.sha256);
     assert!(after.iter().map(identity).eq(before.iter().map(identity)), "{before:?} became {after:?}");
     assert!(!after.iter().any(|message| message.has("\\Deleted")), "{after:?}");
-    let hidden: BTreeSet<u32> =
-        after.iter().filter(|message| message.has("$POP3Deleted")).map(|message| message.uid).collect();
-    assert!(explained(&hidden, &outcomes), "hidden: {hidden:?}; sessions: {outcomes:?}");
-
-    // The next session sees the others, in their order.
     let mut pop3 = proxy.login(user);
     assert!(pop3.command("UIDL").starts_with("+OK"));
     let listed: Vec<u32> = pop3.listing().iter().map(|line| uid_of(line)).collect();
-    let visible: Vec<u32> =
-        after.iter().map(|message| message.uid).filter(|uid| !hidden.contains(uid)).collect();
-    assert_eq!(listed, visible);
+    let mut hidden: BTreeSet<u32> =
+        after.iter().filter(|message| message.has("$POP3Deleted")).map(|message| message.uid).collect();
+    if notice.is_some() && !listed.contains(&NOTICE) {
+        hidden.insert(NOTICE);
+    }
+    assert!(explained(&hidden, &outcomes), "hidden: {hidden:?}; sessions: {outcomes:?}");
+
+    // The next session sees the others, in their order.
+    let all = after.iter().chain(&notice).map(|message| message.uid);
+    assert_eq!(listed, all.filter(|uid| !hidden.contains(uid)).collect::<Vec<u32>>());
+}
+
+/// The notice as a message like any other, if there is one with this number.
+fn notice(proxy: &Proxy, user: &User, number: usize) -> Option<Message> {
+    let mut pop3 = proxy.login(user);
+    if !pop3.command(&format!("RETR {number}")).starts_with("+OK") {
+        return None;
+    }
+    let body = pop3.body();
+    Some(Message { uid: NOTICE, flags: Vec::new(), size: body.length, sha256: body.sha256 })
 }
 
 /// Is `hidden` the marks of every session whose QUIT was surely read, together with all marks of

@@ -10,6 +10,9 @@ use crate::support::imap::Message;
 use crate::support::pop3::{Pop3, Transport};
 use crate::support::proxy::Proxy;
 
+/// What the notice is called here, which is in no mailbox.
+pub(crate) const NOTICE: u32 = 0;
+
 /// What a session says. Numbers are taken modulo the size of the maildrop.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
@@ -93,9 +96,9 @@ impl Outcome {
 /// All sessions.
 pub(crate) fn session() -> impl Strategy<Value = Session> {
     let op = prop_oneof![
-        2 => (0..6_usize).prop_map(Op::Retr),
-        1 => (0..6_usize, 0..20_u32).prop_map(|(message, lines)| Op::Top(message, lines)),
-        4 => (0..6_usize).prop_map(Op::Dele),
+        2 => (0..7_usize).prop_map(Op::Retr),
+        1 => (0..7_usize, 0..20_u32).prop_map(|(message, lines)| Op::Top(message, lines)),
+        4 => (0..7_usize).prop_map(Op::Dele),
         1 => Just(Op::Rset),
         1 => Just(Op::Noop),
     ];
@@ -141,9 +144,12 @@ pub(crate) fn run(session: &Session, proxy: &Proxy, user: &User, held: &[Message
     end(&session.end, session.tls, pop3, model)
 }
 
-/// The UID in a line of the listing that UIDL gives: the first eight hexadecimal digits.
+/// The UID in a line of the listing that UIDL gives: the first eight hexadecimal digits. A notice has none.
 pub(crate) fn uid_of(line: &str) -> u32 {
     let (_, unique_id) = line.split_once(' ').expect("a number and a unique-id");
+    if unique_id.starts_with("{notice}") {
+        return NOTICE;
+    }
     u32::from_str_radix(&unique_id[..8], 16).expect("a UID in hexadecimal")
 }
 
@@ -200,9 +206,10 @@ impl Model {
         }
     }
 
-    /// A message that RETR still gives, the last first because it is the long one.
+    /// A message that RETR still gives; the last that is no notice first, because it is the long one.
     fn retrievable(&self) -> Option<usize> {
-        (0..self.uids.len()).rev().find(|index| self.message(*index).is_some())
+        let there = (0..self.uids.len()).rev().filter(|index| self.message(*index).is_some());
+        there.min_by_key(|index| self.uids[*index] == NOTICE)
     }
 }
 
