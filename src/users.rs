@@ -16,7 +16,7 @@ pub struct Names {
     /// The domain of names that are written without one; empty: they stay as they are.
     #[serde(deserialize_with = "domain_or_empty")]
     pub default_domain: String,
-    /// Does upper and lower case make no difference? So it is with nearly every mail server.
+    /// Does upper and lower case make no difference before the `@`? So it is with nearly every mail server.
     pub lower_case: bool,
 }
 
@@ -44,9 +44,10 @@ impl Names {
                 let _ = write!(name, "\u{FFFD}{octet:02x}");
             }
         }
-        if self.lower_case {
-            name = name.to_lowercase();
-        }
+        // A domain has no case (RFC 4343), or its rules would hold for one spelling of many.
+        let from = if self.lower_case { 0 } else { name.rfind('@').unwrap_or(name.len()) };
+        let lower = name.split_off(from).to_lowercase();
+        name.push_str(&lower);
         if !self.default_domain.is_empty() && !name.contains('@') {
             name.push('@');
             name.push_str(&self.default_domain);
@@ -110,6 +111,7 @@ mod tests {
         assert_eq!(Names::default().canonical(b"anna").domain(), "");
         let exact = Names { lower_case: false, ..Names::default() };
         assert_eq!(exact.canonical(b"Anna").as_str(), "Anna");
+        assert_eq!(exact.canonical(b"Anna@x@Example.NET").as_str(), "Anna@x@example.net");
     }
 
     #[test]
