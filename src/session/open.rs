@@ -180,7 +180,8 @@ async fn notice(
 }
 
 /// What INBOX holds. If the support desk has asked for hidden mail to be shown again, it is brought back first; should
-/// that fail, the mail that there is is shown, and the next login tries again.
+/// that fail as a whole, the mail that there is is shown, and the next login tries again. What single messages refuse
+/// is not tried again: it would bring back what the user deletes from now on as well.
 async fn listing(
     user: &UserName,
     facts: &Facts,
@@ -191,15 +192,16 @@ async fn listing(
     let mut listing = upstream.list().await?;
     let Some(since) = facts.unhide_since else { return Ok(listing) };
     match upstream.unhide(&mut listing, Some(since).filter(|since| *since > 0)).await {
-        Ok(Unhidden { shown, failed: 0 }) => {
-            tracing::info!(%user, messages = shown, "hidden mail was brought back");
-            if let Err(error) = cx.store.unhidden(user, since, shown, now).await {
+        Ok(Unhidden { shown, failed }) => {
+            if failed > 0 {
+                tracing::warn!(%user, messages = shown, failed, "not all hidden mail could be brought back");
+            } else {
+                tracing::info!(%user, messages = shown, "hidden mail was brought back");
+            }
+            if let Err(error) = cx.store.unhidden(user, since, shown, failed, now).await {
                 cx.metrics.store.errors.inc();
                 tracing::warn!(%user, %error, "hidden mail will be brought back once more");
             }
-        }
-        Ok(Unhidden { shown, failed }) => {
-            tracing::warn!(%user, messages = shown, failed, "not all hidden mail could be brought back");
         }
         Err(error) => {
             tracing::warn!(%user, %error, "hidden mail could not be brought back");

@@ -47,17 +47,43 @@ impl Store {
         Ok(id)
     }
 
-    /// It was done: so many messages are shown again. A request that came meanwhile stays.
+    /// It was done: so many messages are shown again, so many the server did not bring back. A request that came
+    /// meanwhile stays.
     pub async fn unhidden(
         &self,
         user: &UserName,
         since: i64,
         shown: usize,
+        failed: usize,
         now: i64,
     ) -> Result<(), StoreError> {
+        let detail = match failed {
+            0 => format!("{shown} messages"),
+            _ => format!("{shown} messages; the server did not bring back {failed} more"),
+        };
+        let noted = self.note_unhidden(user, since, &detail, now).await;
+        // Done is done, also where it cannot be noted now: it must not be done again at each login until it can.
+        self.known
+            .amend(user, |facts| facts.unhide_since = facts.unhide_since.filter(|asked| *asked != since));
+        if let Some(generation) = noted? {
+            let concerns = Concerns::User(user.clone());
+            self.changed(generation, &concerns).await?;
+            self.tell(generation, &concerns).await;
+        }
+        Ok(())
+    }
+
+    /// Gives the number of the change; none when the request was another one, or is gone.
+    async fn note_unhidden(
+        &self,
+        user: &UserName,
+        since: i64,
+        detail: &str,
+        now: i64,
+    ) -> Result<Option<i64>, StoreError> {
         let asked = "SELECT 1 FROM users WHERE username = $1 AND unhide_since = $2";
         let update = "UPDATE users SET unhide_since = NULL WHERE username = $1 AND unhide_since = $2";
-        let done: Result<Option<i64>, StoreError> = transaction!(&self.database, tx => {
+        transaction!(&self.database, tx => {
             let asked = sqlx::query(asked).bind(user.as_str()).bind(since).fetch_optional(&mut *tx).await?;
             if asked.is_none() {
                 return Ok(None);
@@ -71,20 +97,11 @@ impl Store {
                 .bind("lastpop")
                 .bind("unhidden")
                 .bind(user.as_str())
-                .bind(format!("{shown} messages"))
+                .bind(detail)
                 .bind("done at the login that was waited for")
                 .execute(&mut *tx)
                 .await?;
             Ok(Some(generation))
-        });
-        let done = done?;
-        self.known
-            .amend(user, |facts| facts.unhide_since = facts.unhide_since.filter(|asked| *asked != since));
-        if let Some(generation) = done {
-            let concerns = Concerns::User(user.clone());
-            self.changed(generation, &concerns).await?;
-            self.tell(generation, &concerns).await;
-        }
-        Ok(())
+        })
     }
 }

@@ -236,6 +236,7 @@ transcripts! {
     two_clients
     two_clients_delete_the_same_message
     unhide
+    unhide_not_now
     unhide_since
     unsolicited_responses
     upstream_closes_before_the_greeting

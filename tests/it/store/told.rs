@@ -42,11 +42,11 @@ fn hidden_mail_is_asked_for_and_brought_back_once() {
         // Asked again while it was being done: that is still to do.
         store.ask_to_unhide(&anna, 50, "ilze", "she asked", NOW + 1).await.expect("asked");
         let generation = store.generation();
-        store.unhidden(&anna, 100, 3, NOW + 2).await.expect("done");
+        store.unhidden(&anna, 100, 3, 0, NOW + 2).await.expect("done");
         assert_eq!((unhide_since(&store).await, store.generation()), (Some(50), generation));
-        store.unhidden(&anna, 50, 4, NOW + 3).await.expect("done");
+        store.unhidden(&anna, 50, 4, 1, NOW + 3).await.expect("done");
         assert_eq!((unhide_since(&store).await, store.generation()), (None, generation + 1));
-        store.unhidden(&anna, 50, 0, NOW + 4).await.expect("nothing to do");
+        store.unhidden(&anna, 50, 0, 0, NOW + 4).await.expect("nothing to do");
         assert_eq!(store.generation(), generation + 1);
         store.look().await.expect("a look");
         assert_eq!(store.generation(), generation + 1, "this proxy knows its own changes");
@@ -72,7 +72,7 @@ fn other_proxies_are_told() {
         let concerns = Concerns::User(anna.clone());
         one.ask_to_unhide(&anna, 0, "ilze", "she asked", NOW).await.expect("asked");
         assert_eq!(messages.next().await.expect("a message"), Message::Changed(1, concerns.clone()));
-        one.unhidden(&anna, 0, 3, NOW).await.expect("done");
+        one.unhidden(&anna, 0, 3, 0, NOW).await.expect("done");
         assert_eq!(messages.next().await.expect("a message"), Message::Changed(2, concerns));
     });
 }
@@ -84,8 +84,13 @@ fn what_was_told_while_the_state_is_away_holds_on() {
         let anna = user("anna@example.net");
         assert_eq!(dismissed(&store, Kind::Notice).await, None);
         store.dismiss(&anna, Kind::Notice, "1").await.expect("kept");
+        store.ask_to_unhide(&anna, 0, "ilze", "she asked", NOW).await.expect("asked");
+        assert_eq!(unhide_since(&store).await, Some(0));
         store.close().await;
         store.outdated(&anna);
         assert_eq!(dismissed(&store, Kind::Notice).await.as_deref(), Some("1"));
+        // Cannot be noted, and is not done at every login all the same.
+        store.unhidden(&anna, 0, 3, 0, NOW).await.expect_err("away");
+        assert_eq!(unhide_since(&store).await, None);
     });
 }
