@@ -198,7 +198,7 @@ impl Store {
         self.database.present()?;
         timeout(WRITE, self.upsert_usage(rows)).await.map_err(|_| StoreError::Slow)??;
         for (user, delta) in rows {
-            self.amend(user, |facts| {
+            self.known.amend(user, |facts| {
                 facts.last_seen = facts.last_seen.max(delta.sessions.map(|sessions| sessions.last));
                 facts.quota_at = facts.quota_at.max(delta.quota.map(|quota| quota.at));
                 if let Some(family) = delta.family.filter(|new| *new != UNKNOWN || facts.family.is_none()) {

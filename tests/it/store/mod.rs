@@ -10,10 +10,10 @@ mod pins;
 mod scale;
 mod summary;
 mod targets;
+mod told;
 mod usage;
 mod waves;
 mod waves_at_once;
-mod told;
 
 use std::future::Future;
 use std::sync::Arc;
