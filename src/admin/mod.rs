@@ -21,6 +21,7 @@ pub mod rates;
 pub mod role;
 pub mod routes;
 pub mod sessions;
+pub mod summary;
 #[cfg(test)]
 mod tests;
 pub mod token_file;
@@ -40,7 +41,7 @@ use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing_appender::non_blocking::ErrorCounter;
 
-use crate::config::{AdminAddress, Config};
+use crate::config::{AdminAddress, Config, UserSeries};
 use crate::net::tls::{self, TlsError};
 use crate::serve::StartError;
 use crate::session::Context;
@@ -59,6 +60,8 @@ pub struct Shared {
     log_dropped: ErrorCounter,
     tokens: Arc<TokenFile>,
     rates: Arc<Rates>,
+    /// What `/metrics/users` says, and of how many users.
+    series: (UserSeries, usize),
 }
 
 /// What a listener offers.
@@ -87,10 +90,11 @@ impl Offer {
             Self::Api => {
                 let (api, _) = routes::api().split_for_parts();
                 let api = api.layer(from_fn_with_state(shared.clone(), auth::authenticate));
-                probes::probes().merge(probes::metrics()).merge(api)
+                let users = probes::user_metrics(true, shared.clone());
+                probes::probes().merge(probes::metrics()).merge(users).merge(api)
             }
             Self::Metrics => probes::probes().merge(probes::metrics()),
-            Self::MetricsOfUsers => probes::probes(),
+            Self::MetricsOfUsers => probes::probes().merge(probes::user_metrics(false, shared.clone())),
         };
         router.with_state(shared)
     }
@@ -141,6 +145,7 @@ pub fn run(
         log_dropped,
         tokens: Arc::new(TokenFile::open(config.admin.token_file.clone())),
         rates: Arc::new(Rates::new(config.admin.requests_per_second)),
+        series: (config.metrics.users, usize::try_from(config.metrics.users_most).unwrap_or(usize::MAX)),
     };
     let listeners = TaskTracker::new();
     for (offer, listener, address) in bound.0 {

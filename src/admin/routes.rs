@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 
 use super::extract::Json;
 use super::role::Role;
-use super::{Shared, audit, auth, bulk, domains, drain, sessions, users, waves};
+use super::{Shared, audit, auth, bulk, domains, drain, sessions, summary, users, waves};
 use crate::api::{self, BODY_LONGEST, IMPORT_LONGEST, PROBLEM_TYPE};
 
 /// Longest body that is streamed, in octets: an import of a million users.
@@ -44,6 +44,8 @@ pub(super) fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(domains::list))
         .routes(routes!(domains::show))
         .routes(routes!(audit::list))
+        .routes(routes!(summary::summary))
+        .routes(routes!(summary::daily))
         .routes(routes!(waves::list))
         .routes(routes!(waves::show))
         .routes(routes!(waves::preview));

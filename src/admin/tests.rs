@@ -174,6 +174,7 @@ async fn a_route_has_its_role_its_time_and_its_size() {
             log_dropped: tracing_appender::non_blocking(std::io::sink()).0.error_counter(),
             tokens: Arc::new(TokenFile::open("/nonexistent".into())),
             rates: Arc::new(Rates::new(std::num::NonZeroU32::MIN)),
+            series: (UserSeries::Off, 0),
         };
         around(router.with_state(shared), Hosts::Any, Arc::clone(&cx))
     };

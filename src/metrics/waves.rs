@@ -84,7 +84,9 @@ impl Waves {
         for gone in shown.difference(&now) {
             for (gauges, states) in [(&self.users, USERS), (&self.steps, STEPS)] {
                 // One that was not counted has none.
-                states.iter().for_each(|state| drop(gauges.remove_label_values(&[gone.as_str(), state])));
+                for state in states {
+                    let _ = gauges.remove_label_values(&[gone.as_str(), state]);
+                }
             }
         }
         *shown = now;

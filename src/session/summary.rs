@@ -14,7 +14,7 @@ use super::pop::Lost;
 use super::retr::{Broken, Sent};
 use super::update::Outcome;
 use super::{Arrival, answer};
-use crate::family::{self, Trace};
+use crate::family::{self, Family, Trace};
 use crate::live;
 use crate::pop3::Portion;
 use crate::pop3::authorization::Method;
@@ -92,7 +92,8 @@ pub struct Summary {
     messages: usize,
     octets: u64,
     hidden: u32,
-    family_known: bool,
+    /// What earlier sessions told, if they told anything.
+    family: Option<Family>,
     retr: (u64, u64),
     top: (u64, u64),
     update: Outcome,
@@ -115,7 +116,7 @@ impl Summary {
             messages: 0,
             octets: 0,
             hidden: 0,
-            family_known: false,
+            family: None,
             retr: (0, 0),
             top: (0, 0),
             update: Outcome::default(),
@@ -137,7 +138,9 @@ impl Summary {
         );
         self.user = Some(user);
         let facts = &opened.facts;
-        self.family_known = facts.family.as_deref().is_some_and(|family| family != UNKNOWN);
+        // A later lastpop may know families that this one does not: they count as told, and are not kept.
+        let told = facts.family.as_deref().map(|word| word.parse().unwrap_or_default());
+        self.family = told.filter(|_| facts.family.as_deref() != Some(UNKNOWN));
         self.cx.usage.login(
             &opened.user,
             &Login {
@@ -235,6 +238,7 @@ impl Summary {
             tracing::debug!(rip = %self.peer.ip(), session = self.session, result = end.label(), "connection ended");
             return;
         };
+        let family = family::guess(&self.trace);
         metrics.sessions.duration.observe(self.begun.elapsed().as_secs_f64());
         tracing::debug!(session = self.session, trace = %self.trace, "commands");
         tracing::info!(
@@ -243,7 +247,7 @@ impl Summary {
             retr = format!("{}/{}", self.retr.0, self.retr.1),
             del = format!("{}/{}", self.update.confirmed, self.messages),
             size = self.octets, failed = self.update.failed,
-            secs = self.begun.elapsed().as_secs(), family = family::guess(&self.trace).as_str(),
+            secs = self.begun.elapsed().as_secs(), family = family.as_str(),
             "session ended"
         );
         if let Some(active) = &self.active {
@@ -255,8 +259,8 @@ impl Summary {
                     messages: session.progress.messages.load(Ordering::Relaxed),
                     octets: session.progress.octets.load(Ordering::Relaxed),
                     deleted: self.update.confirmed,
-                    family: UNKNOWN,
-                    family_known: self.family_known,
+                    family: self.family.unwrap_or_default().remember(family).as_str(),
+                    family_known: self.family.is_some(),
                 },
             );
         }

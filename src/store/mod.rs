@@ -11,6 +11,7 @@ mod batch;
 mod bulk;
 pub mod changes;
 pub mod copy;
+pub mod daily;
 mod database;
 pub mod domains;
 mod effective;

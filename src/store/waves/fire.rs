@@ -36,7 +36,8 @@ pub struct Fired {
 
 #[derive(Debug, sqlx::FromRow)]
 struct Step {
-    step: i64,
+    #[sqlx(rename = "step")]
+    number: i64,
     at: i64,
     mode: String,
 }
@@ -102,7 +103,7 @@ impl Store {
             let mode = step.mode.parse::<Mode>().map_err(foreign)?;
             let actor = format!("wave {name}");
             let order = Order { actor: &actor, reason: &wave.reason, dry_run: false, now };
-            let detail = Some(format!("step {}: {mode}", step.step));
+            let detail = Some(format!("step {}: {mode}", step.number));
             let (generation, id) = wave_line!(tx, name, "step", detail, order);
             let mut lines = sqlx::query(audit_lines("wave", &changes(configured)))
                 .bind(&id).bind(now).bind(&actor).bind(&wave.reason)
@@ -123,7 +124,7 @@ impl Store {
             let moves = moves(found)?;
             let users = total(&moves);
             sqlx::query("UPDATE wave_steps SET users = $3, batch = $4 WHERE wave = $1 AND step = $2")
-                .bind(name.as_str()).bind(step.step).bind(i64::try_from(users).unwrap_or(i64::MAX)).bind(&id)
+                .bind(name.as_str()).bind(step.number).bind(i64::try_from(users).unwrap_or(i64::MAX)).bind(&id)
                 .execute(&mut *tx).await?;
             let left = "SELECT count(*) FROM wave_steps WHERE wave = $1 AND fired_at IS NULL";
             let left: i64 = sqlx::query_scalar(left).bind(name.as_str()).fetch_one(&mut *tx).await?;

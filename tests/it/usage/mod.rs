@@ -1,6 +1,7 @@
 //! The usage ledger as operations meets it: what a session leaves behind, a database that goes away, a shutdown,
-//! a crash. How much it writes is in `load`.
+//! a crash. What else is learnt is in `facts`, how much is written in `load`.
 
+mod facts;
 mod load;
 
 use lastpop::config::StateUrl;

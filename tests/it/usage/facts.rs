@@ -1,0 +1,117 @@
+//! What is learnt about users besides their sessions: which client it is, whether they are refused, how full their
+//! mailbox is.
+
+use super::{MESSAGE, NAME, quit, row, session, start, url};
+use crate::store::{Place, sqlite};
+use crate::support::dovecot::{Dovecot, User};
+use crate::support::pop3::Transport;
+use crate::support::proxy::Proxy;
+use crate::support::wait;
+
+/// Waits until the columns of the only row are these.
+fn written(place: &Place, columns: &[&str], expected: &str) {
+    let what = format!("{columns:?} are {expected}");
+    wait::until(&what, || (row(place, columns).as_deref() == Some(expected)).then_some(()));
+}
+
+#[test]
+fn a_client_that_gives_itself_away_is_named_at_once_and_stays_named() {
+    let dovecot = Dovecot::start();
+    let user = dovecot.user(NAME, "secret");
+    let place = sqlite();
+    let proxy = start(&dovecot, &url(&place), &[]);
+    session(&proxy, &user, &["STAT"]);
+    written(&place, &["sessions", "family"], "1|unknown");
+    // getmail lists everything twice.
+    let mut getmail = proxy.login(&user);
+    for listing in ["UIDL", "LIST", "UIDL", "LIST"] {
+        assert!(getmail.command(listing).starts_with("+OK"));
+        getmail.listing();
+    }
+    quit(getmail);
+    written(&place, &["sessions", "family"], "2|getmail");
+    session(&proxy, &user, &["STAT"]);
+    drop(proxy);
+    assert_eq!(row(&place, &["sessions", "family"]).as_deref(), Some("3|getmail"));
+}
+
+fn refused(proxy: &Proxy, user: &User, reply: &str) {
+    let mut session = proxy.connect(Transport::Plain);
+    assert!(session.command(&format!("USER {}", user.name)).starts_with("+OK"));
+    let said = session.command(&format!("PASS {}", user.password));
+    assert!(said.starts_with(reply), "{said}");
+    drop(session);
+    proxy.wait_until_left();
+}
+
+#[test]
+fn who_is_refused_is_known_to_knock_but_only_with_the_right_password() {
+    let dovecot = Dovecot::start();
+    let user = dovecot.user(NAME, "secret");
+    let place = sqlite();
+    let switched = ("policy.mode", "\"imap-only\"");
+    let proxy = start(&dovecot, &url(&place), &[switched]);
+    refused(&proxy, &user.with_password("wrong"), "-ERR [AUTH]");
+    for _ in 0..2 {
+        // The second time it is remembered that the password is right.
+        refused(&proxy, &user, "-ERR [SYS/PERM]");
+    }
+    drop(proxy);
+    let columns = ["sessions", "refused", "address", "first_seen", "active_days"];
+    assert_eq!(row(&place, &columns).as_deref(), Some("0|2|127.0.0.1|-|0"));
+
+    // Where nobody asks upstream, nobody makes a row.
+    let place = sqlite();
+    let unverified = ("policy.verify_before_refusing", "false");
+    let proxy = start(&dovecot, &url(&place), &[switched, unverified]);
+    refused(&proxy, &user, "-ERR [SYS/PERM]");
+    drop(proxy);
+    assert_eq!(row(&place, &columns), None);
+}
+
+/// A maildrop that holds only the farewell says nothing about the mailbox.
+#[test]
+fn what_was_not_looked_at_stays_as_it_was() {
+    let dovecot = Dovecot::start();
+    let user = dovecot.user(NAME, "secret");
+    dovecot.deliver(&user, [MESSAGE; 3]);
+    let place = sqlite();
+    let columns = ["sessions", "maildrop_messages", "hidden_messages"];
+    for mode in ["\"pop3\"", "\"imap-only\""] {
+        let changes =
+            [("policy.mode", mode), ("policy.response", "\"notice\""), ("notices.campaign", "\"x\"")];
+        let proxy = start(&dovecot, &url(&place), &changes);
+        session(&proxy, &user, &["STAT"]);
+    }
+    assert_eq!(row(&place, &columns).as_deref(), Some("2|3|0"));
+}
+
+#[test]
+fn the_quota_is_asked_for_once_a_day() {
+    let dovecot = Dovecot::start_with(
+        "mail_plugins = quota
+protocol imap {
+  mail_plugins = quota imap_quota
+}
+plugin {
+  quota = count:User quota
+  quota_rule = *:storage=4M
+  quota_vsizes = yes
+}",
+    );
+    let user = dovecot.user(NAME, "secret");
+    let place = sqlite();
+    let asked = |proxy: &Proxy| {
+        proxy.metric_with("lastpop_upstream_commands_total", "command=\"GETQUOTAROOT\",result=\"ok\"")
+    };
+    let proxy = start(&dovecot, &url(&place), &[]);
+    session(&proxy, &user, &[]);
+    wait::until("the quota was asked for", || (asked(&proxy) == 1).then_some(()));
+    // It is in memory alone, most likely.
+    session(&proxy, &user, &[]);
+    drop(proxy);
+    assert_eq!(row(&place, &["quota_used", "quota_limit"]).as_deref(), Some("0|4194304"));
+    let proxy = start(&dovecot, &url(&place), &[]);
+    session(&proxy, &user, &[]);
+    assert_eq!(asked(&proxy), 0);
+}
