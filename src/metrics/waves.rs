@@ -28,14 +28,14 @@ pub struct Waves {
     shown: Mutex<BTreeSet<String>>,
 }
 
-/// How far a wave is, in the order of [`USERS`] and [`STEPS`].
+/// How far a wave is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaveShown {
     /// Its name.
     pub wave: String,
-    /// Members; `None`: not counted yet.
+    /// Members who were moved, left alone, and wait; `None`: not counted yet.
     pub users: Option<[u64; 3]>,
-    /// Steps.
+    /// Steps that fired, are due, and are planned.
     pub steps: [u64; 3],
 }
 
@@ -85,7 +85,7 @@ impl Waves {
             for (gauges, states) in [(&self.users, USERS), (&self.steps, STEPS)] {
                 // One that was not counted has none.
                 for state in states {
-                    let _ = gauges.remove_label_values(&[gone.as_str(), state]);
+                    drop(gauges.remove_label_values(&[gone.as_str(), state]));
                 }
             }
         }

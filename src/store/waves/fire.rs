@@ -36,8 +36,6 @@ pub struct Fired {
 
 #[derive(Debug, sqlx::FromRow)]
 struct Step {
-    #[sqlx(rename = "step")]
-    number: i64,
     at: i64,
     mode: String,
 }
@@ -47,7 +45,7 @@ const MARK: &str = "UPDATE wave_steps SET fired_at = $3
     WHERE wave = $1 AND step = $2 AND fired_at IS NULL AND at <= $3
         AND NOT EXISTS (SELECT 1 FROM wave_steps before
             WHERE before.wave = $1 AND before.step < $2 AND before.fired_at IS NULL)
-    RETURNING step, at, mode";
+    RETURNING at, mode";
 
 /// Members whom the step moves: forward only, and nobody whom somebody else has set since the wave did. Parameters
 /// from 5 on: the mode, the wave, what its changes are called, three modes before that mode, what is configured.
@@ -103,7 +101,7 @@ impl Store {
             let mode = step.mode.parse::<Mode>().map_err(foreign)?;
             let actor = format!("wave {name}");
             let order = Order { actor: &actor, reason: &wave.reason, dry_run: false, now };
-            let detail = Some(format!("step {}: {mode}", step.number));
+            let detail = Some(format!("step {}: {mode}", due.step));
             let (generation, id) = wave_line!(tx, name, "step", detail, order);
             let mut lines = sqlx::query(audit_lines("wave", &changes(configured)))
                 .bind(&id).bind(now).bind(&actor).bind(&wave.reason)
@@ -124,7 +122,7 @@ impl Store {
             let moves = moves(found)?;
             let users = total(&moves);
             sqlx::query("UPDATE wave_steps SET users = $3, batch = $4 WHERE wave = $1 AND step = $2")
-                .bind(name.as_str()).bind(step.number).bind(i64::try_from(users).unwrap_or(i64::MAX)).bind(&id)
+                .bind(name.as_str()).bind(due.step).bind(i64::try_from(users).unwrap_or(i64::MAX)).bind(&id)
                 .execute(&mut *tx).await?;
             let left = "SELECT count(*) FROM wave_steps WHERE wave = $1 AND fired_at IS NULL";
             let left: i64 = sqlx::query_scalar(left).bind(name.as_str()).fetch_one(&mut *tx).await?;

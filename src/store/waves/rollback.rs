@@ -60,15 +60,15 @@ impl Store {
                 .execute(&mut *tx).await?;
             sqlx::query(SET_USERS).bind(&id).bind(&id).execute(&mut *tx).await?;
             set_state!(tx, name, WaveState::RolledBack, order.now);
-            let reached: i64 = sqlx::query_scalar(moved()).bind(name.as_str()).fetch_one(&mut *tx).await?;
+            let touched: i64 = sqlx::query_scalar(moved()).bind(name.as_str()).fetch_one(&mut *tx).await?;
             let found: Vec<MovesRow> = sqlx::query_as(moves_of()).bind(&id).fetch_all(&mut *tx).await?;
-            Ok(Some((moves(found)?, reached, generation)))
+            Ok(Some((moves(found)?, touched, generation)))
         });
-        let Some((moves, reached, generation)) = done? else {
+        let Some((moves, touched, generation)) = done? else {
             return Ok(rolled_back(self.wave(name).await?, Vec::new(), 0));
         };
         self.announce_users(generation, total(&moves)).await?;
-        Ok(rolled_back(self.wave(name).await?, moves, reached))
+        Ok(rolled_back(self.wave(name).await?, moves, touched))
     }
 
     async fn would_roll_back(&self, name: &WaveName, now: i64) -> Result<RolledBack, StoreError> {
@@ -76,16 +76,16 @@ impl Store {
         if !Act::RollBack.changes(name, row.state()?)? {
             return Ok(rolled_back(self.wave(name).await?, Vec::new(), 0));
         }
-        let (reached, found): (i64, Vec<MovesRow>) = on!(&self.database, pool => (
+        let (touched, found): (i64, Vec<MovesRow>) = on!(&self.database, pool => (
             sqlx::query_scalar(moved()).bind(name.as_str()).fetch_one(pool).await?,
             sqlx::query_as(would_move(&standing("$2", "$3")))
                 .bind(now).bind(name.as_str()).bind(&row.batch).fetch_all(pool).await?,
         ));
-        Ok(rolled_back(self.wave(name).await?, moves(found)?, reached))
+        Ok(rolled_back(self.wave(name).await?, moves(found)?, touched))
     }
 }
 
-fn rolled_back(wave: Wave, moves: Vec<Moves>, reached: i64) -> RolledBack {
+fn rolled_back(wave: Wave, moves: Vec<Moves>, touched: i64) -> RolledBack {
     let restored = total(&moves);
-    RolledBack { wave, restored, left_alone: reached.unsigned_abs().saturating_sub(restored), moves }
+    RolledBack { wave, restored, left_alone: touched.unsigned_abs().saturating_sub(restored), moves }
 }

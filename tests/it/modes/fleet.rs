@@ -13,7 +13,12 @@ use crate::support::proxy::{Proxy, Upstream};
 use crate::support::wait;
 
 /// Two proxies on the database of this name, and a third party that changes rules.
-fn fleet(dovecot: &Dovecot, server: &Postgres, database: &str, more: &[(&str, &str)]) -> ([Proxy; 2], Desk) {
+pub(super) fn fleet(
+    dovecot: &Dovecot,
+    server: &Postgres,
+    database: &str,
+    more: &[(&str, &str)],
+) -> ([Proxy; 2], Desk) {
     let url = server.url(database);
     let quoted = format!("\"{url}\"");
     let changes = [&[("state.url", quoted.as_str())], more].concat();

@@ -4,8 +4,8 @@
 mod away;
 mod clients;
 mod fleet;
-
 mod maildrop;
+mod waves;
 
 use std::time::{Duration, Instant};
 

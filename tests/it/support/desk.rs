@@ -1,9 +1,14 @@
 //! The support desk: it changes the state of a lastpop that runs, through the library, as another proxy would. On
 //! PostgreSQL only, or while no lastpop runs: a file serves one process.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use lastpop::api::{CreateWave, Step, Target};
 use lastpop::config::StateUrl;
-use lastpop::policy::Setting;
-use lastpop::store::{Change, Changed, Store, StoreError, Subject};
+use lastpop::policy::{Mode, Setting};
+use lastpop::store::waves::Order;
+use lastpop::store::{Change, Changed, Configured, Store, StoreError, Subject};
 use lastpop::users::UserName;
 use tokio::runtime::Runtime;
 
@@ -46,6 +51,25 @@ impl Desk {
         let id = self.runtime.block_on(self.store.ask_to_unhide(user, since, ACTOR, REASON, now))?;
         // Ids are the numbers of changes.
         Ok(id.parse().expect("a number"))
+    }
+
+    /// Makes and starts a wave of these users, with steps at these times (Unix seconds).
+    pub(crate) fn wave(&self, name: &str, users: &[UserName], steps: &[(i64, Mode)], now: i64) {
+        let step = |&(at, mode): &(i64, Mode)| Step { at: Timestamp::from_second(at).expect("a time"), mode };
+        let new = CreateWave {
+            name: name.parse().expect("a name"),
+            target: Target::Csv,
+            steps: steps.iter().map(step).collect::<Vec<_>>().try_into().expect("steps"),
+            reason: REASON.parse().expect("a reason"),
+            dry_run: false,
+        };
+        let order = Order { actor: ACTOR, reason: REASON, dry_run: false, now };
+        let configured = Configured { mode: Mode::Pop3, domains: BTreeMap::new() };
+        self.runtime.block_on(async {
+            self.store.create_wave(&new, ACTOR, now).await.expect("made");
+            self.store.add_members(&new.name, users, false).await.expect("added");
+            self.store.start_wave(&new.name, &order, &configured).await.expect("started");
+        });
     }
 
     /// Lets go of the state.
