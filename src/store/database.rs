@@ -21,10 +21,14 @@ use crate::config::StateUrl;
 
 /// How long a statement waits for another's write. A login has 25 s for everything, and a flip of a million
 /// users in one transaction takes some seconds.
-const BUSY: Duration = Duration::from_secs(15);
+pub(super) const BUSY: Duration = Duration::from_secs(15);
 
 /// How long a login waits for a connection to the database.
 const ACQUIRE: Duration = Duration::from_secs(5);
+
+/// How long a lookup may take, the connection included; it takes a millisecond. Whoever is known is served without
+/// it, and a mail program waits for half a minute.
+pub(super) const LOOKUP: Duration = Duration::from_secs(5);
 
 /// Connections to a file. Reads go side by side, and a write takes a fraction of a millisecond.
 const SQLITE_CONNECTIONS: u32 = 4;
@@ -109,6 +113,15 @@ pub(super) fn rows(lead: &str, rows: usize, columns: usize, first: usize) -> Str
         format!("({lead}{})", parameters.collect::<Vec<_>>().join(", "))
     };
     (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
+/// The answer, if it comes in time: tables that are being changed, or a network that swallows everything, must not
+/// hold up whoever asks.
+pub(super) async fn in_time<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    timeout(limit, work).await.unwrap_or(Err(StoreError::Silent))
 }
 
 impl Database {

@@ -1,9 +1,10 @@
 //! What a login needs to know about a user: one query, or none when it is in memory.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::changes::{Row, setting};
-use super::database::on;
+use super::database::{LOOKUP, in_time, on};
 use super::{Store, StoreError};
 use crate::policy::Setting;
 use crate::uidl::Recipe;
@@ -60,13 +61,16 @@ impl Store {
     /// proxy does not know is an error then.
     pub async fn facts(&self, user: &UserName) -> Result<Arc<Facts>, StoreError> {
         let cached = self.known.get(user);
+        // Whoever is known does not wait for a database that is away: the next look says when it is back.
         if let Some(facts) = &cached
-            && self.generation.is_fresh(user, facts.generation)
+            && (self.generation.is_fresh(user, facts.generation) || self.away.load(Ordering::Relaxed))
         {
             return Ok(Arc::clone(facts));
         }
         let reading = self.known.read(user);
-        match (self.read_facts(user).await, cached) {
+        let read = in_time(LOOKUP, self.read_facts(user)).await;
+        self.away.store(read.is_err(), Ordering::Relaxed);
+        match (read, cached) {
             (Ok(facts), _) => Ok(self.known.keep(user, &reading, facts)),
             (Err(_), Some(known)) => Ok(known),
             (Err(error), None) => Err(error),

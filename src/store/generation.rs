@@ -8,7 +8,7 @@
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::database::{Database, on, transaction};
+use super::database::{BUSY, Database, LOOKUP, in_time, on, transaction};
 use super::{Store, StoreError, domains};
 use crate::users::UserName;
 
@@ -104,11 +104,11 @@ impl Store {
         match concerns {
             Concerns::User(user) if !missed => self.generation.user_changed(user, generation),
             Concerns::Domains if !missed => {
-                self.domains.replace(domains::read(&self.database).await?);
+                self.domains.replace(in_time(BUSY, domains::read(&self.database)).await?);
                 self.generation.raise(generation);
             }
             _ => {
-                self.domains.replace(domains::read(&self.database).await?);
+                self.domains.replace(in_time(BUSY, domains::read(&self.database)).await?);
                 self.generation.anything_changed(generation);
             }
         }
@@ -118,7 +118,9 @@ impl Store {
     /// Asks the database whether something has changed that nobody has told us.
     pub async fn look(&self) -> Result<(), StoreError> {
         self.database.present()?;
-        let generation = read(&self.database).await?;
+        let read = in_time(LOOKUP, read(&self.database)).await;
+        self.away.store(read.is_err(), Ordering::Relaxed);
+        let generation = read?;
         if generation > self.generation.known() {
             self.changed(generation, &Concerns::Anything).await?;
         }

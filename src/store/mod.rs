@@ -35,6 +35,7 @@ pub mod waves;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
@@ -77,6 +78,8 @@ pub struct Store {
     campaigns: Cache<notices::Key, Arc<Begun>>,
     domains: Domains,
     generation: Generation,
+    /// Was the last question not answered?
+    away: AtomicBool,
     /// Who we are, for leases.
     holder: String,
 }
@@ -140,6 +143,9 @@ pub enum StoreError {
         start again when it is done"
     )]
     Migrating,
+    /// It did not answer in time.
+    #[error("the state store does not answer")]
+    Silent,
     /// A query failed.
     #[error("the state store failed: {0}")]
     Query(#[from] sqlx::Error),
@@ -188,6 +194,7 @@ impl Store {
             campaigns: Cache::new(notices::CACHED),
             domains,
             generation,
+            away: AtomicBool::new(false),
             holder,
         })
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::database::on;
+use super::database::{BUSY, in_time, on};
 use super::{Facts, Store, StoreError};
 use crate::notice::{Kind, MailDomain, Template};
 use crate::users::UserName;
@@ -73,6 +73,13 @@ impl Store {
         if let Some(begun) = self.campaigns.get(&key) {
             return Ok(begun);
         }
+        let begun = Arc::new(in_time(BUSY, self.begun(now_is, now)).await?);
+        self.campaigns.insert(key, Arc::clone(&begun));
+        Ok(begun)
+    }
+
+    async fn begun(&self, now_is: &Source<'_>, now: i64) -> Result<Begun, StoreError> {
+        let Source { campaign, kind, domain, language, .. } = *now_is;
         let insert = "INSERT INTO notices (campaign, kind, domain, language, started_at, template, url, sender)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (campaign, kind, domain, language) DO NOTHING";
         let select = "SELECT started_at, template, url, sender FROM notices
@@ -87,13 +94,19 @@ impl Store {
                 .fetch_one(pool).await)?;
         let template = Template::parse(source.as_bytes())
             .map_err(|_| StoreError::Foreign("a template of a notice that is none".to_owned()))?;
-        let begun = Arc::new(Begun { at, template, url, sender: MailDomain::parse(&sender) });
-        self.campaigns.insert(key, Arc::clone(&begun));
-        Ok(begun)
+        Ok(Begun { at, template, url, sender: MailDomain::parse(&sender) })
     }
 
     /// The user has deleted the notice: it is not shown again within this campaign.
     pub async fn dismiss(&self, user: &UserName, kind: Kind, campaign: &str) -> Result<(), StoreError> {
+        in_time(BUSY, self.note_dismissed(user, kind, campaign)).await?;
+        self.known.amend(user, |facts| facts.dismiss(kind, campaign));
+        // The next session may be on another proxy, which has listed the notice before.
+        self.tell_outdated(user).await;
+        Ok(())
+    }
+
+    async fn note_dismissed(&self, user: &UserName, kind: Kind, campaign: &str) -> Result<(), StoreError> {
         self.database.present()?;
         let upsert = match kind {
             Kind::Notice => {
@@ -107,9 +120,6 @@ impl Store {
         };
         on!(&self.database, pool => sqlx::query(upsert)
             .bind(user.as_str()).bind(user.domain()).bind(campaign).execute(pool).await.map(drop))?;
-        self.known.amend(user, |facts| facts.dismiss(kind, campaign));
-        // The next session may be on another proxy, which has listed the notice before.
-        self.tell_outdated(user).await;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 
 use sqlx::postgres::PgListener;
 
-use super::database::Database;
+use super::database::{Database, LOOKUP, in_time};
 use super::generation::Concerns;
 use super::{Store, StoreError};
 use crate::users::UserName;
@@ -81,9 +81,12 @@ impl Store {
     /// Begins to listen; `None` where nobody could speak.
     pub async fn messages(&self) -> Result<Option<Messages>, StoreError> {
         let Database::Postgres(pool) = &self.database else { return Ok(None) };
-        let mut listener = PgListener::connect_with(pool).await?;
-        listener.listen(CHANNEL).await?;
-        Ok(Some(Messages(listener)))
+        let listening = async {
+            let mut listener = PgListener::connect_with(pool).await?;
+            listener.listen(CHANNEL).await?;
+            Ok(Some(Messages(listener)))
+        };
+        in_time(LOOKUP, Box::pin(listening)).await
     }
 
     /// Tells the others that policy has changed.
@@ -110,7 +113,9 @@ impl Store {
         if let Database::Postgres(pool) = &self.database {
             // Outside of any transaction: a server without NOTIFY must not undo a change for it.
             let said = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(message.encode());
-            drop(said.execute(pool).await);
+            let said = in_time(LOOKUP, async { Ok(said.execute(pool).await?) }).await;
+            // Who did not hear it looks.
+            drop(said);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::database::on;
+use super::database::{BUSY, in_time, on};
 use super::{Facts, Store, StoreError};
 use crate::uidl::Recipe;
 use crate::users::UserName;
@@ -34,9 +34,9 @@ impl Store {
                 return Ok(Pin { recipe: Arc::clone(recipe), uidvalidity_changed: false });
             }
             Some((_, recipe)) => Arc::clone(recipe),
-            None => Arc::new(self.pin_first(user, uidvalidity, configured, now).await?),
+            None => Arc::new(in_time(BUSY, self.pin_first(user, uidvalidity, configured, now)).await?),
         };
-        let uidvalidity_changed = self.served_under(user, uidvalidity).await?;
+        let uidvalidity_changed = in_time(BUSY, self.served_under(user, uidvalidity)).await?;
         self.known.amend(user, |facts| {
             facts.uidvalidity = Some(uidvalidity);
             facts.pins.retain(|(theirs, _)| *theirs != uidvalidity);

@@ -2,7 +2,7 @@
 //! brings a password.
 
 use super::changes::id;
-use super::database::transaction;
+use super::database::{BUSY, in_time, transaction};
 use super::generation::{Concerns, RAISE};
 use super::{Store, StoreError};
 use crate::users::UserName;
@@ -61,7 +61,7 @@ impl Store {
             0 => format!("{shown} messages"),
             _ => format!("{shown} messages; the server did not bring back {failed} more"),
         };
-        let noted = self.note_unhidden(user, since, &detail, now).await;
+        let noted = in_time(BUSY, self.note_unhidden(user, since, &detail, now)).await;
         // Done is done, also where it cannot be noted now: it must not be done again at each login until it can.
         self.known
             .amend(user, |facts| facts.unhide_since = facts.unhide_since.filter(|asked| *asked != since));

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use lastpop::store::Subject;
+use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use super::{MESSAGE, answered, answered_soon, count, knock, of, quit, set};
 use crate::support::desk::Desk;
@@ -16,6 +17,32 @@ const UP: &str = "lastpop_store_up";
 
 fn wait_until_up(proxy: &Proxy, up: i64) {
     wait::until(&format!("{UP} is {up}"), || (proxy.metric(UP) == up).then_some(()));
+}
+
+/// A change of the tables, or a network that swallows everything, lets no login wait for long.
+#[test]
+fn a_state_that_does_not_answer_is_as_good_as_away() {
+    let (dovecot, server) = (Dovecot::start(), Postgres::shared());
+    let users = dovecot.users(&[("known@example.net", "a password"), ("new@example.net", "a password")]);
+    let url = format!("\"{}\"", server.url("silent"));
+    let proxy = Proxy::start_with(&dovecot, Upstream::Plain, &[("state.url", &url)], &[]);
+    answered(&proxy, &users[0], "+OK");
+    // What everybody's facts are is not sure any more.
+    server.psql("silent", "UPDATE counters SET value = value + 2 WHERE name = 'generation'");
+    wait::until("it is heard", || (proxy.metric("lastpop_policy_generation") == 2).then_some(()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let lock = async {
+        let mut connection = PgConnection::connect(&server.url("silent")).await?;
+        connection.execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").await?;
+        Ok::<_, sqlx::Error>(connection)
+    };
+    let locked = runtime.block_on(lock).expect("a lock");
+    let asked = Instant::now();
+    answered(&proxy, &users[0], "+OK");
+    answered(&proxy, &users[1], "-ERR [SYS/TEMP] ");
+    println!("two logins took {:?} while the state did not answer", asked.elapsed());
+    runtime.block_on(locked.close()).expect("no lock any more");
+    answered_soon(&proxy, &users[1], "+OK");
 }
 
 #[test]
@@ -32,7 +59,7 @@ fn modes_hold_on_while_the_state_is_away_and_follow_again_when_it_is_back() {
     }
     let url = server.url("away");
     let quoted = format!("\"{url}\"");
-    let proxy = Proxy::start_with(&dovecot, Upstream::Plain, &[("state.url", &quoted)], &[]);
+    let mut proxy = Proxy::start_with(&dovecot, Upstream::Plain, &[("state.url", &quoted)], &[]);
     let desk = Desk::open(&url);
     set(&desk, &of(imap), "imap-only");
     set(&desk, &of(notice), "notice");
@@ -74,6 +101,10 @@ fn modes_hold_on_while_the_state_is_away_and_follow_again_when_it_is_back() {
     assert!(session.command("UIDL 2").contains("{notice}"));
     quit(session);
     assert!(proxy.metric("lastpop_store_errors_total") >= 2);
+    // A campaign cannot begin now, and that keeps nobody from their mail.
+    proxy.reload(&[("notices.campaign", "\"2\"")]);
+    assert_eq!(count(&mut proxy.login(notice)), 1);
+    proxy.reload(&[("notices.campaign", "\"1\"")]);
     assert_eq!(proxy.metric(UP), 0);
 
     // 2. Back.
