@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
 
 use super::StoreError;
 use super::changes::{Row, setting};
-use super::database::{Database, on};
+use super::database::{BUSY, Database, in_time, on};
 use crate::policy::Setting;
 
 /// The row that holds for everyone.
@@ -18,12 +19,16 @@ const MOST: i64 = 200_000;
 
 /// All that is set, as one value that is replaced as a whole.
 #[derive(Debug, Default)]
-pub struct Domains(ArcSwap<HashMap<String, Setting>>);
+pub struct Domains {
+    all: ArcSwap<HashMap<String, Setting>>,
+    /// Whose turn it is to read: what was read earlier must not take the place of what was read later.
+    turn: Mutex<()>,
+}
 
 impl Domains {
     /// What is set for a domain.
     pub fn get(&self, domain: &str) -> Option<Setting> {
-        self.0.load().get(domain).copied()
+        self.all.load().get(domain).copied()
     }
 
     /// What is set for everyone.
@@ -33,17 +38,20 @@ impl Domains {
 
     /// All of them; `*` is everyone.
     pub fn all(&self) -> Arc<HashMap<String, Setting>> {
-        self.0.load_full()
+        self.all.load_full()
     }
 
-    pub(super) fn replace(&self, all: HashMap<String, Setting>) {
-        self.0.store(Arc::new(all));
+    /// Reads all of them again.
+    pub(super) async fn refresh(&self, database: &Database) -> Result<(), StoreError> {
+        let _turn = self.turn.lock().await;
+        self.all.store(Arc::new(in_time(BUSY, read(database)).await?));
+        Ok(())
     }
 }
 
 type Found = (String, Option<String>, i64, Option<String>, Option<i64>);
 
-pub(super) async fn read(database: &Database) -> Result<HashMap<String, Setting>, StoreError> {
+async fn read(database: &Database) -> Result<HashMap<String, Setting>, StoreError> {
     let query = "SELECT domain, mode, mode_since, planned_mode, planned_from FROM domains LIMIT $1";
     let rows: Vec<Found> = on!(database, pool => sqlx::query_as(query).bind(MOST).fetch_all(pool).await)?;
     let set = |(domain, mode, since, planned_mode, planned_from): Found| {

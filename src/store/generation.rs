@@ -8,8 +8,8 @@
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::database::{BUSY, Database, LOOKUP, in_time, on, transaction};
-use super::{Store, StoreError, domains};
+use super::database::{Database, LOOKUP, in_time, on, transaction};
+use super::{Store, StoreError};
 use crate::users::UserName;
 
 /// Groups of users. More would make a single flip cheaper and a bulk flip no dearer; this is 2 KiB.
@@ -104,11 +104,11 @@ impl Store {
         match concerns {
             Concerns::User(user) if !missed => self.generation.user_changed(user, generation),
             Concerns::Domains if !missed => {
-                self.domains.replace(in_time(BUSY, domains::read(&self.database)).await?);
+                self.domains.refresh(&self.database).await?;
                 self.generation.raise(generation);
             }
             _ => {
-                self.domains.replace(in_time(BUSY, domains::read(&self.database)).await?);
+                self.domains.refresh(&self.database).await?;
                 self.generation.anything_changed(generation);
             }
         }

@@ -187,7 +187,7 @@ impl Store {
         let generation = Generation::default();
         generation.raise(generation::read(&database).await?);
         let domains = Domains::default();
-        domains.replace(domains::read(&database).await?);
+        domains.refresh(&database).await?;
         Ok(Self {
             database,
             known: Known::default(),

@@ -1,8 +1,11 @@
 //! What users and the support desk leave behind: notices that were deleted, hidden mail that is to come back. Each is
 //! known on every proxy, and done once.
 
+use std::sync::Arc;
+
 use lastpop::notice::Kind;
-use lastpop::store::{Concerns, Message, Store};
+use lastpop::policy::{Mode, Setting};
+use lastpop::store::{Change, Concerns, Message, Store, Subject};
 
 use super::{NOW, on_both, user};
 
@@ -92,5 +95,31 @@ fn what_was_told_while_the_state_is_away_holds_on() {
         // Cannot be noted, and is not done at every login all the same.
         store.unhidden(&anna, 0, 3, 0, NOW).await.expect_err("away");
         assert_eq!(unhide_since(&store).await, None);
+    });
+}
+
+/// What is read while another change is made must not take that one's place.
+#[test]
+fn rules_of_domains_that_are_set_at_once_are_all_in_force() {
+    on_both("told_domains", async |place| {
+        let store = Arc::new(place.open().await);
+        for round in 0..20 {
+            let changes = (0..8).map(|number| {
+                let store = Arc::clone(&store);
+                tokio::spawn(async move {
+                    let subject = Subject::Domain(format!("{number}.example"));
+                    let setting =
+                        Setting { mode: Some(Mode::ALL[(round + number) % 4]), since: NOW, planned: None };
+                    let change =
+                        Change { subject: &subject, setting, actor: "ilze", reason: "a test", now: NOW };
+                    store.set(&change).await.expect("set");
+                    (subject, setting)
+                })
+            });
+            for change in changes.collect::<Vec<_>>() {
+                let (subject, setting) = change.await.expect("no panic");
+                assert_eq!(store.domains().get(subject.name()), Some(setting), "round {round}");
+            }
+        }
     });
 }
