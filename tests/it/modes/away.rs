@@ -9,6 +9,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 use super::{MESSAGE, answered, answered_soon, count, knock, of, quit, set};
 use crate::support::desk::Desk;
 use crate::support::dovecot::Dovecot;
+use crate::support::pop3::Pop3;
 use crate::support::postgres::Postgres;
 use crate::support::proxy::{Proxy, Upstream};
 use crate::support::wait;
@@ -65,21 +66,32 @@ fn modes_hold_on_while_the_state_is_away_and_follow_again_when_it_is_back() {
     set(&desk, &of(notice), "notice");
     set(&desk, &of(exception), "pop3");
     set(&desk, &Subject::Domain("example.org".to_owned()), "imap-only");
-    answered_soon(&proxy, imap, "-ERR [SYS/PERM] ");
-    let unique_ids = |session: &mut crate::support::pop3::Pop3| {
+    wait::until("the rules are heard", || (proxy.metric("lastpop_policy_generation") == 4).then_some(()));
+    answered(&proxy, imap, "-ERR [SYS/PERM] ");
+    let unique_ids = |session: &mut Pop3| -> Vec<String> {
         assert!(session.command("UIDL").starts_with("+OK"));
-        session.listing()
+        let lines = session.listing();
+        lines.iter().filter_map(|line| Some(line.split_once(' ')?.1.to_owned())).collect()
     };
     let before = [pop3, notice].map(|user| unique_ids(&mut proxy.login(user)));
     assert_eq!(before.each_ref().map(Vec::len), [2, 3]);
     answered(&proxy, exception, "+OK");
 
-    // 1. Away.
+    // 1. Away. A session that is under way goes on to its end, and hides what it deletes.
+    let mut under_way = proxy.login(pop3);
     server.stop();
     wait_until_up(&proxy, 0);
+    for command in ["RETR 1", "DELE 1"] {
+        let said = under_way.command(command);
+        assert!(said.starts_with("+OK"), "{command}: {said}");
+        if command == "RETR 1" {
+            assert_eq!(under_way.message(), MESSAGE);
+        }
+    }
+    quit(under_way);
     let asked = Instant::now();
     let during = [pop3, notice].map(|user| unique_ids(&mut proxy.login(user)));
-    assert_eq!(during, before);
+    assert_eq!(during, [before[0][1..].to_vec(), before[1].clone()]);
     answered(&proxy, imap, "-ERR [SYS/PERM] POP3 is switched off for imap@example.net.");
     answered(&proxy, exception, "+OK");
     println!("four logins of users who are known took {:?} while the state was away", asked.elapsed());
