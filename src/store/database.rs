@@ -174,6 +174,17 @@ impl Database {
         }
     }
 
+    /// The first statement of a transaction that gives way: where somebody else has locked a row, it fails soon. So it
+    /// never waits for long for a change of many users, which may come to wait for it, and which the server might then
+    /// break off as a deadlock. A file has one writer at a time, and no such case.
+    pub(super) const fn give_way(&self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite { .. } => None,
+            // In milliseconds. PostgreSQL looks for a deadlock after 1,000.
+            Self::Postgres(_) => Some("SET LOCAL lock_timeout = 100"),
+        }
+    }
+
     /// Fails when a file was deleted or replaced behind our back: what is written then is lost at the next start.
     pub(super) fn present(&self) -> Result<(), StoreError> {
         match self {

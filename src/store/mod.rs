@@ -152,6 +152,9 @@ pub enum StoreError {
     /// It hangs.
     #[error("the state store did not do one write within 30 seconds")]
     Slow,
+    /// Others are at the same rows, such as a change of a million users.
+    #[error("others are writing the same rows of the state; it is tried again")]
+    Busy,
     /// Something in it is nothing that we wrote.
     #[error("the state holds {0}, which is nothing that lastpop writes; did somebody else change it?")]
     Foreign(String),

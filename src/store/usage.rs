@@ -1,14 +1,13 @@
 //! Adding what was learnt about users to their rows. The same rules as [`Delta::and`], in SQL: a row is the sum of
 //! all deltas, in whichever order proxies bring them.
 
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 use tokio::time::timeout;
 
-use super::database::transaction;
+use super::database::{self, transaction};
 use super::{Store, StoreError};
 use crate::usage::days::{MASK, REMEMBERED};
 use crate::usage::delta::{Delta, UNKNOWN};
@@ -20,6 +19,9 @@ pub const BATCH: usize = 100;
 
 /// How long one transaction may take. A connection through a firewall that forgot it hangs for longer.
 const WRITE: Duration = Duration::from_secs(30);
+
+/// What `PostgreSQL` calls a lock that was not to be had, a deadlock, and changes that cannot go side by side.
+const LOCKED: [&str; 3] = ["55P03", "40P01", "40001"];
 
 /// In the order in which they are bound.
 const COLUMNS: [&str; 26] = [
@@ -150,23 +152,12 @@ fn poll_interval() -> String {
 
 /// The statement for so many rows.
 fn upsert(rows: usize) -> String {
-    let mut text = format!("INSERT INTO users ({}) VALUES ", COLUMNS.join(", "));
-    places(&mut text, rows, COLUMNS.len());
-    text.push_str(" ON CONFLICT (username) DO UPDATE SET ");
-    text.push_str(&sets().join(", "));
-    text
-}
-
-/// `($1, $2), ($3, $4)`
-fn places(text: &mut String, rows: usize, columns: usize) {
-    for row in 0..rows {
-        text.push_str(if row == 0 { "(" } else { ", (" });
-        for column in 1..=columns {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{}${}", if column == 1 { "" } else { ", " }, row * columns + column);
-        }
-        text.push(')');
-    }
+    format!(
+        "INSERT INTO users ({}) VALUES {} ON CONFLICT (username) DO UPDATE SET {}",
+        COLUMNS.join(", "),
+        database::rows("", rows, COLUMNS.len(), 1),
+        sets().join(", ")
+    )
 }
 
 /// The statement for a whole batch, which is worth preparing.
@@ -175,15 +166,26 @@ static WHOLE: LazyLock<String> = LazyLock::new(|| upsert(BATCH));
 const DAILY_COLUMNS: usize = 7;
 
 fn daily(rows: usize) -> String {
-    let mut text =
-        "INSERT INTO daily (day, domain, sessions, messages, octets, deleted, refused) VALUES ".to_owned();
-    places(&mut text, rows, DAILY_COLUMNS);
-    text.push_str(
-        " ON CONFLICT (day, domain) DO UPDATE SET sessions = daily.sessions + excluded.sessions,
+    format!(
+        "INSERT INTO daily (day, domain, sessions, messages, octets, deleted, refused) VALUES {}
+        ON CONFLICT (day, domain) DO UPDATE SET sessions = daily.sessions + excluded.sessions,
             messages = daily.messages + excluded.messages, octets = daily.octets + excluded.octets,
             deleted = daily.deleted + excluded.deleted, refused = daily.refused + excluded.refused",
-    );
-    text
+        database::rows("", rows, DAILY_COLUMNS, 1)
+    )
+}
+
+/// Within the time that one transaction may take; and a row that is locked is no outage.
+async fn written(work: impl Future<Output = Result<(), StoreError>>) -> Result<(), StoreError> {
+    match timeout(WRITE, work).await {
+        Err(_) => Err(StoreError::Slow),
+        Ok(Err(StoreError::Query(sqlx::Error::Database(error))))
+            if error.code().is_some_and(|code| LOCKED.contains(&code.as_ref())) =>
+        {
+            Err(StoreError::Busy)
+        }
+        Ok(result) => result,
+    }
 }
 
 /// No count of ours comes near the end of a BIGINT.
@@ -196,7 +198,7 @@ impl Store {
     /// of their names.
     pub async fn add_usage(&self, rows: &[(UserName, Delta)]) -> Result<(), StoreError> {
         self.database.present()?;
-        timeout(WRITE, self.upsert_usage(rows)).await.map_err(|_| StoreError::Slow)??;
+        written(self.upsert_usage(rows)).await?;
         for (user, delta) in rows {
             self.known.amend(user, |facts| {
                 facts.last_seen = facts.last_seen.max(delta.sessions.map(|sessions| sessions.last));
@@ -213,6 +215,9 @@ impl Store {
         let whole = rows.len() == BATCH;
         let text = if whole { WHOLE.clone() } else { upsert(rows.len()) };
         transaction!(&self.database, tx => {
+            if let Some(statement) = self.database.give_way() {
+                sqlx::query(statement).execute(&mut *tx).await?;
+            }
             let mut query = sqlx::query(AssertSqlSafe(text)).persistent(whole);
             for (user, delta) in rows {
                 let (sessions, refused, quota) = (delta.sessions, delta.refused, delta.quota);
@@ -252,11 +257,14 @@ impl Store {
     /// Adds to the totals of days and domains, as one transaction. Every proxy gives them in this order.
     pub async fn add_daily(&self, rows: &[totals::Row]) -> Result<(), StoreError> {
         self.database.present()?;
-        timeout(WRITE, self.upsert_daily(rows)).await.map_err(|_| StoreError::Slow)?
+        written(self.upsert_daily(rows)).await
     }
 
     async fn upsert_daily(&self, rows: &[totals::Row]) -> Result<(), StoreError> {
         transaction!(&self.database, tx => {
+            if let Some(statement) = self.database.give_way() {
+                sqlx::query(statement).execute(&mut *tx).await?;
+            }
             let mut query = sqlx::query(AssertSqlSafe(daily(rows.len()))).persistent(false);
             for (day, domain, totals) in rows {
                 query = query

@@ -56,26 +56,28 @@ async fn write(cx: &Context, stop: &CancellationToken) {
         // Once the drain has begun, nothing is gained by waiting.
         let written = cx.usage.flush(&cx.store, now(), cx.draining.is_cancelled()).await;
         told(&mut away, &written);
-        if away {
+        if written.is_err() {
             // However much more is learnt meanwhile.
             stop.run_until_cancelled(sleep(TICK)).await;
         }
     }
-    let begun = Instant::now();
+    let mut away_since = Instant::now();
     loop {
         let written = cx.usage.flush(&cx.store, now(), true).await;
         told(&mut away, &written);
-        if !away {
-            return;
-        }
-        if begun.elapsed() >= FAREWELL {
-            let users = cx.usage.pending.len();
-            cx.usage.lost(users);
-            tracing::error!(
-                users,
-                "what was learnt about these users' use of POP3 cannot be written, and is lost"
-            );
-            return;
+        match written {
+            Ok(()) => return,
+            Err(StoreError::Busy) => away_since = Instant::now(),
+            Err(_) if away_since.elapsed() < FAREWELL => {}
+            Err(_) => {
+                let users = cx.usage.pending.len();
+                cx.usage.lost(users);
+                tracing::error!(
+                    users,
+                    "what was learnt about these users' use of POP3 cannot be written, and is lost"
+                );
+                return;
+            }
         }
         sleep(TICK / 2).await;
     }
@@ -84,16 +86,23 @@ async fn write(cx: &Context, stop: &CancellationToken) {
 /// Says once that it cannot be written, and once that it can.
 fn told(away: &mut bool, written: &Result<(), StoreError>) {
     match written {
-        Ok(()) if *away => {
-            tracing::info!("usage can be written again: all that was learnt meanwhile is written");
+        Err(StoreError::Busy) => {}
+        Err(error) => {
+            if !*away {
+                tracing::warn!(
+                    %error,
+                    "usage cannot be written: it is kept in memory, for as many users as usage.pending_users says"
+                );
+            }
+            *away = true;
         }
-        Err(error) if !*away => tracing::warn!(
-            %error,
-            "usage cannot be written: it is kept in memory, for as many users as usage.pending_users says"
-        ),
-        _ => {}
+        Ok(()) => {
+            if *away {
+                tracing::info!("usage can be written again: all that was learnt meanwhile is written");
+            }
+            *away = false;
+        }
     }
-    *away = written.is_err();
 }
 
 async fn every<F: Future<Output = Result<(), StoreError>>>(

@@ -1,13 +1,17 @@
 //! Usage: rows are the sum of what was learnt, whoever learnt it and whenever it was written.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
+use lastpop::config::StateUrl;
 use lastpop::policy::{Mode, Setting};
-use lastpop::store::{Change, Store, Subject};
+use lastpop::store::{Change, Store, StoreError, Subject};
 use lastpop::usage::{Delta, Ended, Login, Mailbox, Quota, UNKNOWN};
 use lastpop::users::UserName;
 
 use super::{NOW, Place, on_both, user};
+use crate::support::postgres::Postgres;
+use crate::support::wait;
 
 /// What happens at `at`, decided by a number.
 fn event(at: i64, number: u64) -> Delta {
@@ -234,12 +238,51 @@ fn facts_know_what_was_written() {
 async fn place_again(place: &Place) -> Store {
     match &place.url {
         // A file serves one at a time: a copy will do.
-        lastpop::config::StateUrl::Sqlite(path) => {
+        StateUrl::Sqlite(path) => {
             let copy = path.with_extension("copy");
             std::fs::copy(path, &copy).expect("a copy");
             std::fs::copy(path.with_extension("db-wal"), path.with_extension("copy-wal")).expect("a copy");
-            Store::open(&lastpop::config::StateUrl::Sqlite(copy), NOW).await.expect("a store")
+            Store::open(&StateUrl::Sqlite(copy), NOW).await.expect("a store")
         }
-        lastpop::config::StateUrl::Postgres(_) => place.open().await,
+        StateUrl::Postgres(_) => place.open().await,
     }
+}
+
+/// A change of many users locks their rows in its own order. Usage must neither wait for it with rows of its own
+/// locked, nor make the server break it off as a deadlock.
+#[test]
+fn usage_gives_way_to_a_change_of_many_users() {
+    let server = Postgres::shared();
+    let url = StateUrl::parse(&server.url("usage_gives_way")).expect("an address");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let rows = ["anna", "zoe"].map(|name| (user(name), event(NOW, 0)));
+    let store = runtime.block_on(Store::open(&url, NOW)).expect("a store");
+    runtime.block_on(store.add_usage(&rows)).expect("written");
+    let change = std::thread::spawn({
+        let server = Arc::clone(&server);
+        move || {
+            // Longer than PostgreSQL waits before it looks for a deadlock.
+            let change =
+                "BEGIN; UPDATE users SET language = 'lv' WHERE username = 'zoe'; SELECT pg_sleep(1.5);
+                UPDATE users SET language = 'lv' WHERE username = 'anna'; SELECT pg_sleep(1.5); COMMIT";
+            server.psql("usage_gives_way", change);
+        }
+    });
+    let asleep =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = 'usage_gives_way' AND wait_event = 'PgSleep'";
+    wait::until("the change is under way", || (server.psql("postgres", asleep) == "1").then_some(()));
+    let mut busy = 0;
+    wait::until("the usage is written", || match runtime.block_on(store.add_usage(&rows)) {
+        Ok(()) => Some(()),
+        Err(StoreError::Busy) => {
+            busy += 1;
+            None
+        }
+        Err(error) => panic!("{error}"),
+    });
+    change.join().expect("the change was not broken off");
+    assert!(busy > 0);
+    let found =
+        server.psql("usage_gives_way", "SELECT sum(sessions), min(language), max(language) FROM users");
+    assert_eq!(found, "4|lv|lv");
 }
