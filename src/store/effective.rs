@@ -2,6 +2,7 @@
 //! (user, domain, domain in the configuration, everyone, configuration).
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use super::batch::own_mode;
 use super::database::rows;
@@ -18,33 +19,42 @@ pub struct Configured {
 }
 
 impl Configured {
-    /// The table `configured` for a WITH: its parameters are numbered from `first` on, and are [`Self::bound`].
-    pub(super) fn table(&self, first: usize) -> String {
-        format!("configured (domain, mode) AS (VALUES {})", rows("", self.domains.len() + 1, 2, first))
+    /// What [`effective`] binds, in its order.
+    pub(super) fn bound(&self) -> impl Iterator<Item = &str> {
+        let of = |mode| self.domains.iter().filter(move |(_, set)| **set == mode);
+        let domains = Mode::ALL.into_iter().flat_map(of).map(|(domain, _)| domain.as_str());
+        domains.chain([self.mode.as_str()])
     }
 
-    /// What is bound for [`Self::table`], in pairs.
-    pub(super) fn bound(&self) -> impl Iterator<Item = [&str; 2]> {
-        let domains = self.domains.iter().map(|(domain, mode)| [domain.as_str(), mode.as_str()]);
-        domains.chain([[domains::EVERYONE, self.mode.as_str()]])
+    /// A WHEN for each mode that domains have. A list is looked up at once, however long; a table of values would be
+    /// read from its beginning to its end for each user.
+    fn whens(&self, domain: &str, mut first: usize) -> String {
+        let mut whens = String::new();
+        for mode in Mode::ALL {
+            let many = self.domains.values().filter(|set| **set == mode).count();
+            if many > 0 {
+                // Writing to a String cannot fail.
+                let _ = write!(whens, "WHEN {domain} IN {} THEN '{mode}' ", rows("", 1, many, first));
+            }
+            first += many;
+        }
+        whens
     }
 }
 
-/// The joins that [`effective`] needs, for a column `domain`. They need [`Configured::table`].
-pub(super) fn domain_rules(domain: &str) -> String {
-    format!(
-        "LEFT JOIN domains d ON d.domain = {domain} AND d.domain <> '*'
-        LEFT JOIN configured f ON f.domain = {domain} AND f.domain <> '*'"
-    )
+/// The join that [`effective`] needs, for a column `domain`.
+pub(super) fn domain_rule(domain: &str) -> String {
+    format!("LEFT JOIN domains d ON d.domain = {domain} AND d.domain <> '*'")
 }
 
-/// The mode in force at the time of the parameter `now`, for the row `u` of `users`, which may be missing. It needs
-/// [`domain_rules`].
-pub(super) fn effective(now: &str) -> String {
-    let [user, domain, everyone] = ["u.", "d.", "e."].map(|columns| own_mode(columns, now));
+/// The mode in force at the time of the parameter `now`, for the row `u` of `users`, which may be missing, and a column
+/// `domain`. It needs [`domain_rule`]; its own parameters begin at `first`.
+pub(super) fn effective(configured: &Configured, domain: &str, now: &str, first: usize) -> String {
+    let [user, set, everyone] = ["u.", "d.", "e."].map(|columns| own_mode(columns, now));
+    let (whens, default) = (configured.whens(domain, first), first + configured.domains.len());
     format!(
-        "COALESCE({user}, {domain}, f.mode, (SELECT {everyone} FROM domains e WHERE e.domain = '*'),
-            (SELECT c.mode FROM configured c WHERE c.domain = '*'))"
+        "COALESCE({user}, {set}, CASE {whens}WHEN 1 = 0 THEN '' END,
+            (SELECT {everyone} FROM domains e WHERE e.domain = '*'), ${default})"
     )
 }
 
@@ -60,5 +70,21 @@ impl Store {
             default: configured.mode,
         };
         own.unwrap_or_else(|| rules.decide(now).mode)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_bound_is_in_the_order_of_the_parameters() {
+        let domains = [("a", Mode::ImapOnly), ("b", Mode::Notice), ("c", Mode::ImapOnly)];
+        let domains = domains.map(|(domain, mode)| (domain.to_owned(), mode)).into();
+        let configured = Configured { mode: Mode::Pop3, domains };
+        assert_eq!(configured.bound().collect::<Vec<_>>(), ["b", "a", "c", "pop3"]);
+        let whens = "WHEN x IN ($5) THEN 'notice' WHEN x IN ($6, $7) THEN 'imap-only' ";
+        assert_eq!(configured.whens("x", 5), whens);
+        assert!(effective(&configured, "x", "$1", 5).ends_with("$8)"));
     }
 }

@@ -5,7 +5,7 @@ use crate::api::WaveName;
 use crate::policy::Mode;
 use crate::store::batch::{Moves, MovesRow, SET_USERS, audit_lines, make_users, moves, moves_of, total};
 use crate::store::database::{on, transaction};
-use crate::store::effective::{Configured, domain_rules, effective};
+use crate::store::effective::{Configured, domain_rule, effective};
 use crate::store::{Store, StoreError};
 
 /// A step whose time has come.
@@ -50,15 +50,14 @@ const MARK: &str = "UPDATE wave_steps SET fired_at = $3
 /// Members whom the step moves: forward only, and nobody whom somebody else has set since the wave did. Parameters
 /// from 5 on: the mode, the wave, what its changes are called, three modes before that mode, what is configured.
 fn changes(configured: &Configured) -> String {
-    let (configured, rules, mode) = (configured.table(11), domain_rules("m.domain"), effective("$2"));
+    let (rule, mode) = (domain_rule("m.domain"), effective(configured, "m.domain", "$2", 11));
     format!(
-        "WITH {configured}
-        SELECT m.username, m.domain, u.mode AS old_mode, u.mode_since AS old_since, u.planned_mode AS old_planned_mode,
+        "SELECT m.username, m.domain, u.mode AS old_mode, u.mode_since AS old_since, u.planned_mode AS old_planned_mode,
             u.planned_from AS old_planned_from, CAST($5 AS TEXT) AS new_mode,
             CAST($2 AS BIGINT) AS new_since, CAST(NULL AS TEXT) AS new_planned_mode,
             CAST(NULL AS BIGINT) AS new_planned_from, CAST(NULL AS TEXT) AS old_language,
             CAST(NULL AS TEXT) AS new_language
-        FROM wave_members m LEFT JOIN users u ON u.username = m.username {rules}
+        FROM wave_members m LEFT JOIN users u ON u.username = m.username {rule}
         WHERE m.wave = $6 AND (u.set_by = $7 OR NOT {WAS_MOVED}) AND {mode} IN ($8, $9, $10)"
     )
 }
@@ -110,8 +109,8 @@ impl Store {
                 let before = Mode::ALL.get(before).filter(|before| **before < mode);
                 lines = lines.bind(before.map(|before| before.as_str()));
             }
-            for [domain, mode] in configured.bound() {
-                lines = lines.bind(domain).bind(mode);
+            for value in configured.bound() {
+                lines = lines.bind(value);
             }
             lines.execute(&mut *tx).await?;
             sqlx::query(make_users("wave_members", "wave"))

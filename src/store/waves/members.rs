@@ -9,7 +9,7 @@ use crate::policy::Mode;
 use crate::store::batch::own_mode;
 use crate::store::database::{ROWS, on, rows, transaction};
 use crate::store::domains::EVERYONE;
-use crate::store::effective::{Configured, domain_rules, effective};
+use crate::store::effective::{Configured, domain_rule, effective};
 use crate::store::{Concerns, Store, StoreError};
 use crate::users::UserName;
 
@@ -83,14 +83,14 @@ impl Whose<'_> {
                 ("m", WAS_MOVED, members, "m.wave = $3")
             }
         };
-        let (configured, rules) = (configured.table(5), domain_rules(&format!("{names}.domain")));
-        let (mode, own_mode) = (effective("$1"), own_mode("u.", "$1"));
+        let domain = format!("{names}.domain");
+        let (rule, mode) = (domain_rule(&domain), effective(configured, &domain, "$1", 5));
+        let own_mode = own_mode("u.", "$1");
         format!(
-            "WITH {configured}
-            SELECT {names}.username, {names}.domain, u.last_seen, u.family, {mode} AS mode, u.set_by,
+            "SELECT {names}.username, {names}.domain, u.last_seen, u.family, {mode} AS mode, u.set_by,
                 CAST(CASE WHEN u.planned_from > $1 OR {own_mode} IS NOT NULL THEN 1 ELSE 0 END AS BIGINT) AS own,
                 CAST(CASE WHEN {moved} THEN 1 ELSE 0 END AS BIGINT) AS moved
-            FROM {from} {rules}
+            FROM {from} {rule}
             WHERE {whose} AND {names}.username > $2
             ORDER BY {names}.username LIMIT $4"
         )
@@ -107,8 +107,8 @@ macro_rules! page {
         .bind($after)
         .bind($key)
         .bind(i64::try_from($crate::store::waves::members::PAGE).unwrap_or(i64::MAX));
-        for [domain, mode] in $configured.bound() {
-            page = page.bind(domain).bind(mode);
+        for value in $configured.bound() {
+            page = page.bind(value);
         }
         page.fetch_all($executor).await
     }};
