@@ -27,7 +27,7 @@ const UPDATE: Duration = Duration::from_secs(30);
 const CLOSE: Duration = Duration::from_secs(10);
 
 /// How long writing what was learnt about users may take at last.
-const USAGE: Duration = Duration::from_mins(1);
+const USAGE: Duration = Duration::from_mins(3);
 
 /// Why the process cannot start.
 #[derive(Debug, thiserror::Error)]
