@@ -67,7 +67,9 @@ pub(super) fn make_users(table: &'static str, key: &'static str) -> AssertSqlSaf
         "INSERT INTO users (username, domain)
         SELECT t.username, t.domain FROM {table} t
         WHERE t.{key} = $2 AND NOT EXISTS (SELECT 1 FROM users u WHERE u.username = t.username)
-            AND EXISTS (SELECT 1 FROM audit a WHERE a.id = $1 || '/' || t.username)"
+            AND EXISTS (SELECT 1 FROM audit a WHERE a.id = $1 || '/' || t.username)
+        -- Somebody may have logged in for the first time meanwhile.
+        ON CONFLICT (username) DO NOTHING"
     ))
 }
 
