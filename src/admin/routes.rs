@@ -147,6 +147,12 @@ fn describe(role: Role, item: &mut PathItem) {
             let responses = &mut operation.responses.responses;
             responses.entry((*status).to_owned()).or_insert_with(|| described(description));
         }
+        // Errors that a route names itself are problems of the same kind.
+        for (status, response) in &mut operation.responses.responses {
+            if let (true, RefOr::T(own)) = (status.starts_with('4'), &*response) {
+                *response = described(&own.description);
+            }
+        }
     }
 }
 

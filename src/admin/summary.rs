@@ -62,7 +62,7 @@ pub(super) async fn daily(
     let (first, last) = (number(from.unwrap_or(month)), number(last));
     if last - first >= i64::from(DAYS_MOST) {
         let detail = format!("That is more than {DAYS_MOST} days: ask for fewer at once.");
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+        return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     }
     let domain = domain.filter(|domain| domain != EVERYONE).map(|domain| domain.to_lowercase());
     let days = shared.cx.store.days(domain.as_deref(), first, last).await.map_err(store_problem)?;
