@@ -145,7 +145,8 @@ pub(super) async fn import(
 /// Writes users as CSV or NDJSON, which an import takes again.
 #[utoipa::path(
     get, path = "/api/v1/users/export", tag = "users", operation_id = "export_users", params(ExportQuery),
-    responses((status = 200, description = "The users, as a stream.", body = String, content_type = "text/csv"))
+    responses((status = 200, description = "The users, as a stream.",
+        content((String = "text/csv"), (String = "application/x-ndjson"))))
 )]
 pub(super) async fn export(State(shared): State<Shared>, Query(query): Query<ExportQuery>) -> Response {
     let format = query.format;
