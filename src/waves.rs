@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{Metrics, WaveShown};
@@ -12,6 +12,13 @@ use crate::store::{Configured, Moves, Store, StoreError};
 
 /// How often steps are looked for: how late one may be.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How long a step may take: that of ten million users takes minutes. A connection through a firewall that forgot it
+/// hangs for longer.
+const STEP: Duration = Duration::from_mins(30);
+
+/// How long anything else may take: counting ten million members takes a minute.
+const QUESTION: Duration = Duration::from_mins(5);
 
 /// How often progress is shown.
 const SHOW: Duration = Duration::from_secs(15);
@@ -39,11 +46,11 @@ pub async fn run(
             _ = look.tick() => fire(store, metrics, &configured, now()).await,
             // What fails of these is done the next time; that the store is away, the first one tells.
             _ = shows.tick() => {
-                drop(show(store, metrics, now()).await);
+                drop(within(QUESTION, show(store, metrics, now())).await);
                 continue;
             }
             _ = sweep.tick() => {
-                drop(store.remove_abandoned(now()).await);
+                drop(within(QUESTION, store.remove_abandoned(now())).await);
                 continue;
             }
         };
@@ -58,6 +65,13 @@ pub async fn run(
     }
 }
 
+async fn within<T>(
+    longest: Duration,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    timeout(longest, work).await.unwrap_or(Err(StoreError::Slow))
+}
+
 /// Carries out what is due. One that fails holds up its own wave, and no other.
 async fn fire(
     store: &Store,
@@ -66,9 +80,9 @@ async fn fire(
     now: i64,
 ) -> Result<(), StoreError> {
     let mut failed = Ok(());
-    for due in store.due_steps(now).await? {
+    for due in within(QUESTION, store.due_steps(now)).await? {
         let configured = configured();
-        match store.fire_step(&due, &configured, now).await {
+        match within(STEP, store.fire_step(&due, &configured, now)).await {
             Ok(Some(fired)) => {
                 log(&due, &fired, now);
                 count(store, metrics, &configured, &fired, now);

@@ -105,6 +105,12 @@ pub(super) fn count(counted: i64) -> u64 {
     counted.unsigned_abs()
 }
 
+/// What the audit trail says was done to all: so many lines, so many users. A row that was removed meanwhile, because
+/// nothing was known of its user, makes the difference; then all of it is to be done again.
+pub(super) fn all_set(lines: u64, users: u64) -> Result<(), StoreError> {
+    if lines == users { Ok(()) } else { Err(StoreError::Busy) }
+}
+
 impl Store {
     /// Lets a change be in force here, and tells the other proxies.
     pub(super) async fn announce(&self, generation: i64, concerns: &Concerns) -> Result<(), StoreError> {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use sqlx::AssertSqlSafe;
 
 use super::batch::{
-    Moves, MovesRow, SET_USERS, audit_lines, count, make_users, moves, moves_of, own_mode, total, would_move,
+    Moves, MovesRow, SET_USERS, all_set, audit_lines, count, make_users, moves, moves_of, own_mode, total,
+    would_move,
 };
 use super::changes::id;
 use super::database::{ROWS, on, rows, transaction};
@@ -140,11 +141,12 @@ impl Store {
             let generation: i64 = sqlx::query_scalar(RAISE).fetch_one(&mut *tx).await?;
             let id = id(generation);
             let rows: i64 = sqlx::query_scalar(staged).bind(&batch.name).fetch_one(&mut *tx).await?;
-            sqlx::query(audit_lines("import", &changes("$2", "$5")))
+            let lines = sqlx::query(audit_lines("import", &changes("$2", "$5")))
                 .bind(&id).bind(batch.now).bind(&batch.actor).bind(&batch.reason).bind(&batch.name)
                 .execute(&mut *tx).await?;
             sqlx::query(make_users("staged", "batch")).bind(&id).bind(&batch.name).execute(&mut *tx).await?;
-            sqlx::query(SET_USERS).bind(&id).bind(&id).execute(&mut *tx).await?;
+            let set = sqlx::query(SET_USERS).bind(&id).bind(&id).execute(&mut *tx).await?;
+            all_set(lines.rows_affected(), set.rows_affected())?;
             sqlx::query("DELETE FROM staged WHERE batch = $1").bind(&batch.name).execute(&mut *tx).await?;
             let found: Vec<MovesRow> = sqlx::query_as(moves_of()).bind(&id).fetch_all(&mut *tx).await?;
             Ok((applied(Some(id), rows, moves(found)?), generation))

@@ -150,7 +150,7 @@ pub enum StoreError {
     #[error("the state store failed: {0}")]
     Query(#[from] sqlx::Error),
     /// It hangs.
-    #[error("the state store did not do one write within 30 seconds")]
+    #[error("the state store did not finish in time")]
     Slow,
     /// Others are at the same rows, such as a change of a million users.
     #[error("others are writing the same rows of the state; it is tried again")]

@@ -1,6 +1,8 @@
 //! Undoing a change of many users as a whole, but for those whom somebody has changed since.
 
-use super::batch::{Moves, MovesRow, SET_USERS, audit_lines, count, moves, moves_of, total, would_move};
+use super::batch::{
+    Moves, MovesRow, SET_USERS, all_set, audit_lines, count, moves, moves_of, total, would_move,
+};
 use super::changes::id;
 use super::database::{on, transaction};
 use super::generation::RAISE;
@@ -74,10 +76,11 @@ impl Store {
             let generation: i64 = sqlx::query_scalar(RAISE).fetch_one(&mut *tx).await?;
             let id = id(generation);
             let lines: i64 = sqlx::query_scalar(LINES).bind(batch).fetch_one(&mut *tx).await?;
-            sqlx::query(audit_lines("undo", &standing("$5")))
+            let changed = sqlx::query(audit_lines("undo", &standing("$5")))
                 .bind(&id).bind(now).bind(actor).bind(reason).bind(batch)
                 .execute(&mut *tx).await?;
-            sqlx::query(SET_USERS).bind(&id).bind(&id).execute(&mut *tx).await?;
+            let set = sqlx::query(SET_USERS).bind(&id).bind(&id).execute(&mut *tx).await?;
+            all_set(changed.rows_affected(), set.rows_affected())?;
             sqlx::query(MARK).bind(&id).bind(batch).execute(&mut *tx).await?;
             let found: Vec<MovesRow> = sqlx::query_as(moves_of()).bind(&id).fetch_all(&mut *tx).await?;
             Ok((undone(batch, Some(id), lines, moves(found)?)?, generation))

@@ -3,7 +3,9 @@
 use super::{Order, WAS_MOVED, WaveState, set_state, take_wave, wave_line};
 use crate::api::WaveName;
 use crate::policy::Mode;
-use crate::store::batch::{Moves, MovesRow, SET_USERS, audit_lines, make_users, moves, moves_of, total};
+use crate::store::batch::{
+    Moves, MovesRow, SET_USERS, all_set, audit_lines, make_users, moves, moves_of, total,
+};
 use crate::store::database::{on, transaction};
 use crate::store::effective::{Configured, domain_rule, effective};
 use crate::store::{Store, StoreError};
@@ -112,11 +114,12 @@ impl Store {
             for value in configured.bound() {
                 lines = lines.bind(value);
             }
-            lines.execute(&mut *tx).await?;
+            let lines = lines.execute(&mut *tx).await?;
             sqlx::query(make_users("wave_members", "wave"))
                 .bind(&id).bind(name.as_str())
                 .execute(&mut *tx).await?;
-            sqlx::query(SET_USERS).bind(&id).bind(&wave.batch).execute(&mut *tx).await?;
+            let set = sqlx::query(SET_USERS).bind(&id).bind(&wave.batch).execute(&mut *tx).await?;
+            all_set(lines.rows_affected(), set.rows_affected())?;
             let found: Vec<MovesRow> = sqlx::query_as(moves_of()).bind(&id).fetch_all(&mut *tx).await?;
             let moves = moves(found)?;
             let users = total(&moves);

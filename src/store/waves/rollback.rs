@@ -4,7 +4,9 @@ use sqlx::AssertSqlSafe;
 
 use super::{Act, Order, WAS_MOVED, set_state, take_wave, wave_line};
 use crate::api::{Wave, WaveName, WaveState};
-use crate::store::batch::{Moves, MovesRow, SET_USERS, audit_lines, moves, moves_of, total, would_move};
+use crate::store::batch::{
+    Moves, MovesRow, SET_USERS, all_set, audit_lines, moves, moves_of, total, would_move,
+};
 use crate::store::database::{on, transaction};
 use crate::store::{Store, StoreError};
 
@@ -54,11 +56,12 @@ impl Store {
                 return Ok(None);
             }
             let (generation, id) = wave_line!(tx, name, Act::RollBack.as_str(), None, order);
-            sqlx::query(audit_lines("rollback", &standing("$5", "$6")))
+            let lines = sqlx::query(audit_lines("rollback", &standing("$5", "$6")))
                 .bind(&id).bind(order.now).bind(order.actor).bind(order.reason)
                 .bind(name.as_str()).bind(&wave.batch)
                 .execute(&mut *tx).await?;
-            sqlx::query(SET_USERS).bind(&id).bind(&id).execute(&mut *tx).await?;
+            let set = sqlx::query(SET_USERS).bind(&id).bind(&id).execute(&mut *tx).await?;
+            all_set(lines.rows_affected(), set.rows_affected())?;
             set_state!(tx, name, WaveState::RolledBack, order.now);
             let touched: i64 = sqlx::query_scalar(moved()).bind(name.as_str()).fetch_one(&mut *tx).await?;
             let found: Vec<MovesRow> = sqlx::query_as(moves_of()).bind(&id).fetch_all(&mut *tx).await?;

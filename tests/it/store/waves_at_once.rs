@@ -1,14 +1,17 @@
 //! Waves when things go wrong or happen at once: several proxies, a proxy that dies in the middle, and a million
 //! members.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lastpop::api::{Target, WaveState};
 use lastpop::import::Row;
 use lastpop::policy::Mode;
 use lastpop::store::waves::{Fired, Progress};
-use lastpop::store::{Configured, Store};
+use lastpop::store::{Configured, Store, StoreError};
+use lastpop::usage::Delta;
 use lastpop::users::UserName;
 
 use super::waves::{CONFIGURED, name, new, order};
@@ -114,6 +117,53 @@ fn a_proxy_that_dies_in_the_middle_of_a_step_has_done_nothing() {
         let store = place.open().await;
         assert_eq!(fire(&store, 20).await[0].users, 4_000);
         assert_eq!(store.wave(&name("first")).await.expect("the wave").state, WaveState::Finished);
+    });
+}
+
+/// A step and the ledger of usage write the same rows. The ledger gives way, and the step is carried out at once.
+#[test]
+fn sessions_are_counted_while_a_step_moves_their_users() {
+    on_both("waves_usage", async |place| {
+        let store = Arc::new(place.open().await);
+        let (many, proxies) = (20_000, 4);
+        started(&store, "first", many, &[(10, Mode::Notice), (20, Mode::ImapOnly)]).await;
+        let ended = Arc::new(AtomicBool::new(false));
+        let writers: Vec<_> = (0..proxies)
+            .map(|proxy| {
+                let (store, ended) = (Arc::clone(&store), Arc::clone(&ended));
+                tokio::spawn(async move {
+                    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+                    let mut written = 0;
+                    // Each time a hundred users from all over the list, in the order of their names.
+                    for begin in (0..).map(|round: usize| (round * 31 + proxy * 7) % 200) {
+                        let batch = users(many).into_iter().skip(begin).step_by(200);
+                        let batch: Vec<_> = batch.map(|user| (user, Delta::refused(NOW, address))).collect();
+                        match store.add_usage(&batch).await {
+                            Ok(()) => written += batch.len(),
+                            Err(StoreError::Busy) => {}
+                            Err(error) => panic!("{error}"),
+                        }
+                        if ended.load(Ordering::Relaxed) {
+                            break;
+                        }
+                    }
+                    written
+                })
+            })
+            .collect();
+        for after in [10, 20] {
+            assert_eq!(fire(&store, after).await[0].users, u64::from(many));
+        }
+        ended.store(true, Ordering::Relaxed);
+        let mut written = 0;
+        for writer in writers {
+            written += writer.await.expect("no panic");
+        }
+        println!("{written} users were written meanwhile");
+        let refused = count(&place, "SELECT CAST(SUM(refused) AS BIGINT) FROM users").await;
+        assert_eq!(usize::try_from(refused), Ok(written));
+        let lost = "SELECT count(*) FROM users WHERE mode IS DISTINCT FROM 'imap-only'";
+        assert_eq!(count(&place, lost).await, 0);
     });
 }
 
