@@ -109,7 +109,12 @@ fn count(store: &Store, metrics: &Metrics, configured: &Configured, fired: &Fire
     let mode = fired.mode.as_str();
     metrics.waves.steps_fired.with_label_values(&[mode]).inc();
     metrics.waves.step_users.with_label_values(&[mode]).inc_by(fired.users);
-    for Moves { domain, from, to, users } in &fired.moves {
+    count_moves(store, metrics, configured, &fired.moves, now);
+}
+
+/// Counts changes of many users by the modes that were and are in force. `now` is in Unix seconds.
+pub fn count_moves(store: &Store, metrics: &Metrics, configured: &Configured, moves: &[Moves], now: i64) {
+    for Moves { domain, from, to, users, .. } in moves {
         let [from, to] = [from, to].map(|own| store.in_force(*own, domain, configured, now).as_str());
         metrics.policy.changes.with_label_values(&["user", from, to]).inc_by(*users);
     }

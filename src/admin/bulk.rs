@@ -9,13 +9,15 @@ use futures_util::{Stream, StreamExt as _, stream};
 use super::auth::Caller;
 use super::extract::{Json, Path, Query};
 use super::problem::Problem;
+use super::redownload::permit_many;
 use super::view::View;
 use super::{Shared, store_problem};
-use crate::api::{BulkFormat, ExportQuery, ImportQuery, ImportReport, MembersQuery, User, WaveName};
+use crate::api::{
+    BatchUndone, BulkFormat, ExportQuery, ImportQuery, ImportReport, MembersQuery, Order, User, WaveName,
+};
 use crate::import::{Content, Line, Reader, Row};
 use crate::policy::Mode;
-use crate::store::waves::Order;
-use crate::store::{Select, StoreError};
+use crate::store::{Select, StoreError, Undone, waves};
 
 /// Rows that are handed to the store at once.
 const ROWS: usize = 2_000;
@@ -88,7 +90,10 @@ impl Lines {
 #[utoipa::path(
     post, path = "/api/v1/users/import", tag = "users", operation_id = "import_users", params(ImportQuery),
     request_body(content = String, content_type = "text/csv", description = "Rows as CSV or NDJSON, see `format`."),
-    responses((status = 200, description = "What was changed, or would be.", body = ImportReport))
+    responses(
+        (status = 200, description = "What was changed, or would be.", body = ImportReport),
+        (status = 409, description = "It is not confirmed that mail is downloaded again.", body = crate::api::Problem)
+    )
 )]
 pub(super) async fn import(
     State(shared): State<Shared>,
@@ -99,6 +104,7 @@ pub(super) async fn import(
     let store = &shared.cx.store;
     let begun = store.begin_import(&caller.name, query.reason.as_str(), Shared::now()).await;
     let batch = begun.map_err(store_problem)?;
+    let permit = permit_many(&shared, query.confirm_redownload);
     let mut lines = Lines::new(&shared, query.format, Content::Settings, body);
     let staged: Result<(), Problem> = async {
         loop {
@@ -111,7 +117,7 @@ pub(super) async fn import(
     }
     .await;
     let applied = match staged {
-        Ok(()) => store.apply(&batch, query.dry_run).await.map_err(store_problem),
+        Ok(()) => store.apply(&batch, query.dry_run, &permit).await.map_err(store_problem),
         Err(problem) => Err(problem),
     };
     if applied.is_err() || query.dry_run {
@@ -127,6 +133,7 @@ pub(super) async fn import(
     report.unchanged = report.rows - report.bad_lines - applied.changed;
     report.batch = applied.batch;
     if !query.dry_run {
+        shared.count(&applied.moves);
         for moved in &applied.moves {
             let word = |mode: Option<Mode>| mode.map_or("inherit", Mode::as_str);
             tracing::info!(
@@ -140,6 +147,42 @@ pub(super) async fn import(
         }
     }
     Ok(Json(report))
+}
+
+/// Undoes a change of many users as a whole: an import, a step of a wave, or its rollback.
+///
+/// Users who were changed in another way since stay as they are.
+#[utoipa::path(
+    post, path = "/api/v1/batches/{batch}/undo", tag = "users", operation_id = "undo_batch",
+    params(("batch" = String, Path, description = "What the audit trail has as `batch`.")), request_body = Order,
+    responses(
+        (status = 200, description = "What was restored, or would be.", body = BatchUndone),
+        (status = 409, description = "Nothing of it is left to undo, or it is not confirmed that mail is downloaded again.",
+            body = crate::api::Problem)
+    )
+)]
+pub(super) async fn undo(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path(batch): Path<String>,
+    Json(Order { reason, dry_run, confirm_redownload }): Json<Order>,
+) -> Result<Json<BatchUndone>, Problem> {
+    let permit = permit_many(&shared, confirm_redownload);
+    let (store, now) = (&shared.cx.store, Shared::now());
+    let undone = store.undo_batch(&batch, &caller.name, reason.as_str(), now, dry_run, &permit).await;
+    let undone = undone.map_err(store_problem)?;
+    if !dry_run {
+        tracing::info!(
+            actor = caller.name,
+            batch,
+            users = undone.restored,
+            reason = reason.as_str(),
+            "a change of many users was undone"
+        );
+        shared.count(&undone.moves);
+    }
+    let Undone { batch, restored, left_alone, .. } = undone;
+    Ok(Json(BatchUndone { dry_run, restored, left_alone, batch }))
 }
 
 /// Writes users as CSV or NDJSON, which an import takes again.
@@ -290,7 +333,7 @@ pub(super) async fn members(
     }
     if !query.dry_run {
         let now = Shared::now();
-        let order = Order { actor: &caller.name, reason: query.reason.as_str(), dry_run: false, now };
+        let order = waves::Order { actor: &caller.name, reason: query.reason.as_str(), dry_run: false, now };
         store.members_were_added(&wave, added, &order).await.map_err(store_problem)?;
     }
     let mut report = lines.taken.report;

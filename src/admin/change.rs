@@ -1,14 +1,13 @@
-//! Changing a setting: of one user, of a domain, of everyone. What would surprise is said, and what cannot be taken
-//! back wants a confirmation.
+//! Changing a setting: of one user, of a domain, of everyone. What would surprise is said.
 
 use axum::http::StatusCode;
 
 use super::auth::Caller;
 use super::problem::Problem;
 use super::view::{View, setting};
-use super::{Shared, store_problem};
+use super::{Shared, redownload, store_problem};
 use crate::api::{self, Order, SetMode};
-use crate::policy::{Mode, Planned, Response, Setting};
+use crate::policy::{Mode, Planned, Rules, Setting};
 use crate::store::waves::WaveError;
 use crate::store::{self, Changed, StoreError, Subject};
 
@@ -38,7 +37,7 @@ pub(super) async fn planned(
         Some(from) => Setting { planned: Some(Planned { mode: order.mode, from }), ..before },
         None => Setting { mode: order.mode, since: view.now, planned: None },
     };
-    confirmed(&view, subject, before, after, order.confirm_redownload)?;
+    redownload::permit(&view, subject, before, after, order.confirm_redownload)?;
     let changed = if order.dry_run {
         None
     } else {
@@ -67,7 +66,7 @@ pub(super) async fn undone(
 ) -> Result<api::Change, Problem> {
     let view = View::new(shared);
     let (before, after) = shared.cx.store.would_undo(subject).await.map_err(store_problem)?;
-    confirmed(&view, subject, before, after, order.confirm_redownload)?;
+    redownload::permit(&view, subject, before, after, order.confirm_redownload)?;
     if order.dry_run {
         return answer(shared, subject, true, before, after).await;
     }
@@ -84,38 +83,6 @@ pub(super) async fn undone(
     answer(shared, subject, false, changed.before, changed.after).await
 }
 
-/// Clients forget what they no longer see: whoever saw nothing but the notice downloads everything again. That wants
-/// to be said twice.
-fn confirmed(
-    view: &View,
-    subject: &Subject,
-    before: Setting,
-    after: Setting,
-    confirmed: bool,
-) -> Result<(), Problem> {
-    let mode = |setting| match subject {
-        Subject::User(user) => view.rules(user.domain(), Some(setting)).decide(view.now).mode,
-        Subject::Domain(_) | Subject::Everyone => setting.at(view.now).unwrap_or(view.settings().policy.mode),
-    };
-    let domain = match subject {
-        Subject::User(user) => user.domain(),
-        Subject::Domain(domain) => domain,
-        Subject::Everyone => "",
-    };
-    let policy = &view.settings().policy;
-    let notice = policy.response(view.settings().domains.get(domain)) == Response::Notice;
-    let leaves = mode(before) == Mode::ImapOnly && mode(after) != Mode::ImapOnly;
-    if !(notice && leaves) || confirmed {
-        return Ok(());
-    }
-    let detail = format!(
-        "{} has seen nothing but the notice (response = \"notice\"), so mail programs have forgotten what they had: \
-        they will download all mail again. Send confirm_redownload = true (--confirm-redownload) if that is meant.",
-        subject.name().escape_debug()
-    );
-    Err(Problem::new(StatusCode::CONFLICT, detail))
-}
-
 async fn answer(
     shared: &Shared,
     subject: &Subject,
@@ -127,12 +94,12 @@ async fn answer(
     let (effective, followers) = match subject {
         Subject::User(user) => (view.effective(&view.rules(user.domain(), Some(after))), None),
         Subject::Domain(domain) => {
-            let rules = crate::policy::Rules { domain: Some(after), ..view.rules(domain, None) };
+            let rules = Rules { domain: Some(after), ..view.rules(domain, None) };
             let followers = shared.cx.store.followers(Some(domain), view.now).await;
             (view.effective(&rules), Some(followers.map_err(store_problem)?))
         }
         Subject::Everyone => {
-            let rules = crate::policy::Rules { everyone: Some(after), ..view.rules("", None) };
+            let rules = Rules { everyone: Some(after), ..view.rules("", None) };
             let followers = shared.cx.store.followers(None, view.now).await;
             (view.effective(&rules), Some(followers.map_err(store_problem)?))
         }
@@ -171,17 +138,19 @@ fn log(caller: &Caller, subject: &Subject, changed: &Changed, reason: &str) {
     );
 }
 
-/// Counts a user's change by the modes that were and are in force.
-fn count(shared: &Shared, view: &View, subject: &Subject, changed: &Changed) {
-    let mode = |setting| match subject {
-        Subject::User(user) => view.rules(user.domain(), Some(setting)).decide(view.now).mode,
-        Subject::Domain(domain) => {
-            crate::policy::Rules { domain: Some(setting), ..view.rules(domain, None) }.decide(view.now).mode
-        }
-        Subject::Everyone => {
-            crate::policy::Rules { everyone: Some(setting), ..view.rules("", None) }.decide(view.now).mode
-        }
+/// The mode that is in force for whom a change is about, if this is their setting.
+pub(super) fn in_force(view: &View, subject: &Subject, setting: Setting) -> Mode {
+    let rules = match subject {
+        Subject::User(user) => view.rules(user.domain(), Some(setting)),
+        Subject::Domain(domain) => Rules { domain: Some(setting), ..view.rules(domain, None) },
+        Subject::Everyone => Rules { everyone: Some(setting), ..view.rules("", None) },
     };
+    rules.decide(view.now).mode
+}
+
+/// Counts a change by the modes that were and are in force.
+fn count(shared: &Shared, view: &View, subject: &Subject, changed: &Changed) {
+    let mode = |setting| in_force(view, subject, setting);
     let (from, to) = (mode(changed.before).as_str(), mode(changed.after).as_str());
     shared.cx.metrics.policy.changes.with_label_values(&[subject.kind(), from, to]).inc();
 }
@@ -191,6 +160,9 @@ fn count(shared: &Shared, view: &View, subject: &Subject, changed: &Changed) {
 pub(super) fn of_store(error: StoreError) -> Problem {
     let status = match error {
         StoreError::Wave(WaveError::Unknown(_)) => StatusCode::NOT_FOUND,
+        StoreError::Redownload(users) => {
+            return redownload::unconfirmed(&format!("{users} users have"));
+        }
         StoreError::Wave(WaveError::NoCondition) => StatusCode::UNPROCESSABLE_ENTITY,
         StoreError::NothingToUndo(_) | StoreError::Superseded(_) | StoreError::Wave(_) => {
             StatusCode::CONFLICT

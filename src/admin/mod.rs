@@ -18,6 +18,7 @@ pub mod listen;
 pub mod probes;
 pub mod problem;
 pub mod rates;
+mod redownload;
 pub mod role;
 pub mod routes;
 pub mod sessions;
@@ -45,6 +46,8 @@ use crate::config::{AdminAddress, Config, UserSeries};
 use crate::net::tls::{self, TlsError};
 use crate::serve::StartError;
 use crate::session::Context;
+use crate::store::Moves;
+use crate::waves::count_moves;
 use change::of_store as store_problem;
 use hosts::Hosts;
 use listen::Listener;
@@ -62,6 +65,14 @@ pub struct Shared {
     rates: Arc<Rates>,
     /// What `/metrics/users` says, and of how many users.
     series: (UserSeries, usize),
+}
+
+impl Shared {
+    /// Counts what was changed for many users.
+    fn count(&self, moves: &[Moves]) {
+        let configured = self.cx.settings.load().configured();
+        count_moves(&self.cx.store, &self.cx.metrics, &configured, moves, Self::now());
+    }
 }
 
 /// What a listener offers.

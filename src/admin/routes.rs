@@ -21,14 +21,11 @@ use utoipa_axum::routes;
 use super::extract::Json;
 use super::role::Role;
 use super::{Shared, audit, auth, bulk, domains, drain, sessions, summary, users, waves};
-use crate::api::{self, BODY_LONGEST, IMPORT_LONGEST, PROBLEM_TYPE};
+use crate::api::{self, BODY_LONGEST, DEADLINE, DEADLINE_OF_MANY, IMPORT_LONGEST, PROBLEM_TYPE};
 
 /// Longest body that is streamed, in octets: an import of a million users.
 #[allow(clippy::cast_possible_truncation, reason = "256 MiB fit into every usize that this runs on")]
 const MAX_STREAM: usize = IMPORT_LONGEST as usize;
-
-/// Longest time to an answer.
-const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The name of the security scheme in the document.
 const SCHEME: &str = "token";
@@ -47,8 +44,8 @@ pub(super) fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(summary::summary))
         .routes(routes!(summary::daily))
         .routes(routes!(waves::list))
-        .routes(routes!(waves::show))
-        .routes(routes!(waves::preview));
+        .routes(routes!(waves::show));
+    let counting = OpenApiRouter::new().routes(routes!(waves::preview));
     let operator = OpenApiRouter::new()
         .routes(routes!(sessions::kick))
         .routes(routes!(users::set))
@@ -59,17 +56,21 @@ pub(super) fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(domains::set))
         .routes(routes!(domains::undo))
         .routes(routes!(waves::create))
-        .routes(routes!(waves::start))
         .routes(routes!(waves::pause))
-        .routes(routes!(waves::resume))
+        .routes(routes!(waves::resume));
+    let moving = OpenApiRouter::new()
+        .routes(routes!(bulk::undo))
+        .routes(routes!(waves::start))
         .routes(routes!(waves::rollback))
         .routes(routes!(waves::delete));
     let reading = OpenApiRouter::new().routes(routes!(bulk::export));
     let writing = OpenApiRouter::new().routes(routes!(bulk::import)).routes(routes!(bulk::members));
     OpenApiRouter::with_openapi(head())
-        .merge(behind(Role::Viewer, viewer))
-        .merge(behind(Role::Operator, operator))
-        .merge(behind(Role::Admin, admin))
+        .merge(behind(Role::Viewer, viewer, DEADLINE))
+        .merge(behind(Role::Viewer, counting, DEADLINE_OF_MANY))
+        .merge(behind(Role::Operator, operator, DEADLINE))
+        .merge(behind(Role::Admin, admin, DEADLINE))
+        .merge(behind(Role::Admin, moving, DEADLINE_OF_MANY))
         .merge(streamed(Role::Viewer, reading))
         .merge(streamed(Role::Admin, writing))
 }
@@ -101,10 +102,10 @@ fn head() -> OpenApi {
 }
 
 /// Puts routes behind a role, with the limits of requests in JSON.
-pub(super) fn behind(role: Role, router: OpenApiRouter<Shared>) -> OpenApiRouter<Shared> {
+pub(super) fn behind(role: Role, router: OpenApiRouter<Shared>, deadline: Duration) -> OpenApiRouter<Shared> {
     let router = router
         .route_layer(RequestBodyLimitLayer::new(BODY_LONGEST))
-        .route_layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE));
+        .route_layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, deadline));
     for_role(role, router)
 }
 

@@ -20,7 +20,8 @@ use super::hosts::Hosts;
 use super::problem::Problem;
 use super::role::Role;
 use super::*;
-use crate::api::PROBLEM_TYPE;
+
+use crate::api::{DEADLINE, PROBLEM_TYPE};
 use crate::config::StateUrl;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -167,7 +168,7 @@ async fn a_route_has_its_role_its_time_and_its_size() {
         });
         let length = post(|body: String| async move { body.len().to_string() });
         let inner = utoipa_axum::router::OpenApiRouter::new().route("/slow", slow).route("/length", length);
-        let (router, _) = routes::behind(Role::Operator, inner).split_for_parts();
+        let (router, _) = routes::behind(Role::Operator, inner, DEADLINE).split_for_parts();
         let router = router.layer(axum::Extension(Caller { name: "anna".to_owned(), role: caller }));
         let shared = Shared {
             cx: Arc::clone(&cx),

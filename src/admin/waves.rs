@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use super::auth::Caller;
 use super::extract::{Json, Path, Query};
 use super::problem::Problem;
+use super::redownload::permit_many;
 use super::{Shared, store_problem};
 use crate::api::{CreateWave, Order, Wave, WaveList, WaveName, WavePreview};
 use crate::store::waves;
@@ -97,11 +98,17 @@ async fn act(
     let (store, now) = (&shared.cx.store, Shared::now());
     let reason = order.reason.as_str();
     let asked = waves::Order { actor: &caller.name, reason, dry_run: order.dry_run, now };
+    let permit = permit_many(shared, order.confirm_redownload);
     let done = match act {
         Act::Start => store.start_wave(name, &asked, &shared.cx.settings.load().configured()).await,
         Act::Pause => store.pause_wave(name, &asked).await,
         Act::Resume => store.resume_wave(name, &asked).await,
-        Act::RollBack => store.roll_back_wave(name, &asked).await.map(|rolled_back| rolled_back.wave),
+        Act::RollBack => store.roll_back_wave(name, &asked, &permit).await.map(|rolled_back| {
+            if !order.dry_run {
+                shared.count(&rolled_back.moves);
+            }
+            rolled_back.wave
+        }),
     };
     let wave = done.map_err(store_problem)?;
     if !order.dry_run {

@@ -181,6 +181,19 @@ impl ImportReport {
     pub const BAD_MOST: usize = 100;
 }
 
+/// What became of the undoing of a change of many users, or what would.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct BatchUndone {
+    /// True: nothing was changed, it was only asked.
+    pub dry_run: bool,
+    /// Users who have again what they had before.
+    pub restored: u64,
+    /// Users who were changed in another way since, and stay as they are.
+    pub left_alone: u64,
+    /// What the audit trail has as `batch` for the undoing; `null`: nothing changed.
+    pub batch: Option<String>,
+}
+
 /// A line of an import that could not be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BadLine {

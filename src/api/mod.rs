@@ -4,6 +4,8 @@
 //! them, with their comments. Times are RFC 3339 in UTC, octets are octets, modes are words, and
 //! a mode that is `null` means "inherits". Requests refuse fields that they do not know.
 
+use std::time::Duration;
+
 mod audit;
 mod bulk;
 mod change;
@@ -19,7 +21,9 @@ mod user;
 mod wave;
 
 pub use audit::{AuditEntry, AuditList, AuditQuery};
-pub use bulk::{BadLine, BulkFormat, ExportQuery, ImportQuery, ImportReport, ImportRow, MembersQuery};
+pub use bulk::{
+    BadLine, BatchUndone, BulkFormat, ExportQuery, ImportQuery, ImportReport, ImportRow, MembersQuery,
+};
 pub use change::{Change, Order, SetMode, Unhidden, Unhide};
 pub use domain::{DomainList, DomainQuery, DomainRow};
 pub use problem::{PROBLEM_TYPE, Problem};
@@ -44,6 +48,12 @@ pub const BODY_LONGEST: usize = 64 * 1024;
 
 /// Octets that a streamed import may have: a line of 256 octets for each of a million users.
 pub const IMPORT_LONGEST: u64 = 256 * 1024 * 1024;
+
+/// Longest time to an answer.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// The same where many users are changed in one transaction: that of ten million takes minutes.
+pub const DEADLINE_OF_MANY: Duration = Duration::from_mins(30);
 
 /// The name of everyone among the domains.
 pub const EVERYONE: &str = "*";

@@ -1,11 +1,11 @@
-//! Import and export of users, and of the members of a wave: whole files, streamed.
+//! Many users at once: import and export, the members of a wave, and taking such a change back.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use hyper::Method;
 
-use super::change::unchanged;
+use super::change::{Ordered, unchanged};
 use super::client::Call;
 use super::failure::Failure;
 use super::options::{Confirm, Options, Why, stdout};
@@ -13,7 +13,7 @@ use super::output::{self, Format, note};
 use super::text::{grouped, visible};
 use super::user::Filter;
 use super::{stream, url};
-use crate::api::{BulkFormat, ExportQuery, ImportQuery, ImportReport, MembersQuery, UserFilter};
+use crate::api::{BatchUndone, BulkFormat, ExportQuery, ImportQuery, ImportReport, MembersQuery, UserFilter};
 
 /// What is imported, and why.
 #[derive(Debug, clap::Args)]
@@ -41,7 +41,7 @@ impl Import {
             dry_run: why.dry_run,
             confirm_redownload: confirm.confirm_redownload,
         };
-        let mut call = Call::new(Method::POST, &["users", "import"]);
+        let mut call = Call::new(Method::POST, &["users", "import"]).of_many();
         call.path += &url::query(&query);
         let report: ImportReport = stream::upload(&options.client()?, &call, format, file).await?;
         print(options.format(), &report)
@@ -54,7 +54,7 @@ fn is_ndjson(file: &Path) -> bool {
 
 /// Sends the members of a wave, and prints what came of it.
 pub(super) async fn members(options: &Options, wave: &str, file: &Path, why: &Why) -> Result<(), Failure> {
-    let mut call = Call::new(Method::PUT, &["waves", wave, "members"]);
+    let mut call = Call::new(Method::PUT, &["waves", wave, "members"]).of_many();
     call.path += &url::query(&MembersQuery { reason: why.reason.clone(), dry_run: why.dry_run });
     let report: ImportReport = stream::upload(&options.client()?, &call, BulkFormat::Csv, file).await?;
     print(options.format(), &report)
@@ -75,7 +75,9 @@ fn print(format: Format, report: &ImportReport) -> Result<(), Failure> {
             let [rows, changed, same, bad] = [*rows, *changed, *same, *bad_lines].map(grouped);
             writeln!(out, "{rows} lines: {changed} changed, {same} as they were, {bad} not usable")?;
             if let Some(batch) = batch {
-                writeln!(out, "audit trail: lastpop audit --batch {}", visible(batch))?;
+                let batch = visible(batch);
+                writeln!(out, "audit trail: lastpop audit --batch {batch}")?;
+                writeln!(out, "undo: lastpop user undo --batch {batch}")?;
             }
         }
     }
@@ -96,6 +98,37 @@ fn print(format: Format, report: &ImportReport) -> Result<(), Failure> {
         0 => Ok(()),
         _ => Err(Failure::BadLines(*bad_lines)),
     }
+}
+
+/// Undoes a change of many users, and prints what came of it.
+pub(super) async fn undo(options: &Options, batch: &str, ordered: &Ordered) -> Result<(), Failure> {
+    let call = Call::new(Method::POST, &["batches", batch, "undo"]).of_many();
+    let undone: BatchUndone = options.client()?.tell(&call, &ordered.order()).await?;
+    let BatchUndone { dry_run, restored, left_alone, batch } = &undone;
+    let batch = visible(batch.as_deref().unwrap_or_default());
+    let mut out = stdout();
+    match options.format() {
+        Format::Json => output::json(&undone, &mut out)?,
+        Format::Tsv => {
+            writeln!(out, "restored\tleft_alone\tdry_run\tbatch")?;
+            writeln!(out, "{restored}\t{left_alone}\t{dry_run}\t{batch}")?;
+        }
+        Format::Table => {
+            let [restored, left_alone] = [*restored, *left_alone].map(grouped);
+            writeln!(
+                out,
+                "{restored} users have again what they had; {left_alone} were changed since, and stay"
+            )?;
+            if !batch.is_empty() {
+                writeln!(out, "audit trail: lastpop audit --batch {batch}")?;
+            }
+        }
+    }
+    out.flush()?;
+    if *dry_run {
+        unchanged();
+    }
+    Ok(())
 }
 
 /// What is exported, and where to.

@@ -26,15 +26,16 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use super::bearer::Bearer;
 use super::failure::{Failure, Refusal};
 use super::place::{Place, Url};
+use super::stream;
 use super::url;
-use crate::api::Problem;
+use crate::api::{DEADLINE, DEADLINE_OF_MANY, Problem};
 use crate::config::HostPort;
 
 /// To connect, TLS included.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// For an answer; lastpop itself gives up after 10 s.
-const ANSWER: Duration = Duration::from_secs(30);
+/// What the way may take on top of the time that lastpop itself takes for an answer.
+const WAY: Duration = Duration::from_secs(20);
 
 /// Octets of an answer that is held in memory: a page of a thousand users has one million.
 const ANSWER_LONGEST: usize = 16 * 1024 * 1024;
@@ -72,24 +73,32 @@ pub(super) struct Call {
     pub(super) method: Method,
     /// Path and query.
     pub(super) path: String,
+    /// Longest time to the answer.
+    pub(super) limit: Duration,
 }
 
 impl Call {
     /// Reads something.
     pub(super) fn get(segments: &[&str], query: &impl Serialize) -> Self {
-        Self { method: Method::GET, path: url::path(segments) + &url::query(query) }
+        Self { path: url::path(segments) + &url::query(query), ..Self::new(Method::GET, segments) }
     }
 
     /// Does something.
     pub(super) fn new(method: Method, segments: &[&str]) -> Self {
-        Self { method, path: url::path(segments) }
+        Self { method, path: url::path(segments), limit: DEADLINE + WAY }
+    }
+
+    /// The same for what concerns many users.
+    pub(super) fn of_many(self) -> Self {
+        Self { limit: DEADLINE_OF_MANY + WAY, ..self }
     }
 
     /// The role that it needs; for the sentence that says so.
     fn role(&self) -> &'static str {
         let route = self.path.split('?').next().unwrap_or_default();
         let route = route.strip_prefix(crate::api::PREFIX).unwrap_or(route);
-        let of_all = route == "/users/import" || route == "/drain" || route.starts_with("/domains");
+        let of_all =
+            ["/users/import", "/drain", "/domains", "/batches"].iter().any(|all| route.starts_with(all));
         match self.method {
             _ if route.starts_with("/waves") => "admin",
             Method::GET => "viewer",
@@ -131,7 +140,12 @@ impl Client {
     async fn answered<A: DeserializeOwned>(&self, call: &Call, body: &Bytes) -> Result<A, Failure> {
         for _ in 0..TRIES {
             let body = if body.is_empty() { Body::None } else { Body::Json(body.clone()) };
-            let answer = self.send(call, body, ANSWER).await?;
+            let bar = (call.limit > DEADLINE_OF_MANY).then(|| stream::waiting());
+            let answer = self.send(call, body).await;
+            if let Some(bar) = bar {
+                bar.finish_and_clear();
+            }
+            let answer = answer?;
             if answer.status() != StatusCode::TOO_MANY_REQUESTS {
                 return self.read(call, answer).await;
             }
@@ -143,13 +157,8 @@ impl Client {
         )))
     }
 
-    /// Sends a request; the answer must have begun within `limit`, whatever it says.
-    pub(super) async fn send(
-        &self,
-        call: &Call,
-        body: Body,
-        limit: Duration,
-    ) -> Result<Response<Incoming>, Failure> {
+    /// Sends a request; the answer must have begun in time, whatever it says.
+    pub(super) async fn send(&self, call: &Call, body: Body) -> Result<Response<Incoming>, Failure> {
         let connect = async {
             match &self.place.url {
                 Url::Unix(path) => start(UnixStream::connect(path).await?).await,
@@ -160,14 +169,14 @@ impl Client {
         let connected = timeout(CONNECT, connect).await.unwrap_or_else(|elapsed| Err(elapsed.into()));
         let mut sender = connected.map_err(|error| self.unreachable(&error))?;
         let request = self.request(call, body)?;
-        match timeout(limit, sender.send_request(request)).await {
+        match timeout(call.limit, sender.send_request(request)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) if error.is_parse() => Err(Failure::Unreachable(format!(
                 "what answers at {} does not speak HTTP; is the address right, and is it http or https?",
                 self.place
             ))),
             Ok(Err(error)) => Err(self.cut(call, &because(&error))),
-            Err(_) => Err(self.cut(call, &format!("there was no answer for {} s", limit.as_secs()))),
+            Err(_) => Err(self.cut(call, &format!("there was no answer for {} s", call.limit.as_secs()))),
         }
     }
 
@@ -248,10 +257,13 @@ impl Client {
 
     async fn whole(&self, call: &Call, answer: Response<Incoming>) -> Result<Bytes, Failure> {
         let body = Limited::new(answer.into_body(), ANSWER_LONGEST).collect();
-        match timeout(ANSWER, body).await {
+        match timeout(DEADLINE + WAY, body).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
             Ok(Err(error)) => Err(self.cut(call, &error.to_string())),
-            Err(_) => Err(self.cut(call, &format!("the answer did not end within {} s", ANSWER.as_secs()))),
+            Err(_) => {
+                Err(self
+                    .cut(call, &format!("the answer did not end within {} s", (DEADLINE + WAY).as_secs())))
+            }
         }
     }
 

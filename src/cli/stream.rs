@@ -26,10 +26,7 @@ use crate::api;
 /// A piece of a file.
 const PIECE: usize = 64 * 1024;
 
-/// For a whole import: a million changes in one transaction take a while.
-const IMPORT: Duration = Duration::from_mins(30);
-
-/// A download that brings nothing for so long has stopped.
+/// A download that brings no more for so long has stopped.
 const SILENCE: Duration = Duration::from_mins(1);
 
 /// How long a file is held back for a server that does not say that it wants it (RFC 9110 §10.1.1).
@@ -69,7 +66,7 @@ pub(super) async fn upload<A: DeserializeOwned>(
     let go_on = Arc::new(Notify::new());
     let pieces = pieces(file, bar.clone(), Arc::clone(&go_on));
     let body = Body::File { kind: format.media_type(), pieces, go_on };
-    let answer = client.send(call, body, IMPORT).await;
+    let answer = client.send(call, body).await;
     bar.finish_and_clear();
     client.read(call, answer?).await
 }
@@ -99,7 +96,7 @@ fn pieces(file: File, bar: ProgressBar, go_on: Arc<Notify>) -> BoxBody<Bytes, io
 
 /// Saves an answer as it comes. A file gets its name only when it is whole.
 pub(super) async fn download(client: &Client, call: &Call, path: &Path) -> Result<(), Failure> {
-    let answer = client.send(call, Body::None, SILENCE).await?;
+    let answer = client.send(call, Body::None).await?;
     let answer = client.accepted(call, answer).await?;
     if is_standard(path) {
         let mut file = same(&io::stdout()).map_err(Failure::Output)?;
@@ -144,12 +141,22 @@ async fn copy(
     to.flush().await.map_err(failed)
 }
 
+/// A bar for work of which only the end is told.
+pub(super) fn waiting() -> ProgressBar {
+    turning(ProgressBar::new_spinner(), "{spinner} {elapsed}: lastpop is at it")
+}
+
 /// On standard error, and only if that is a terminal.
 fn bar(octets: Option<u64>) -> ProgressBar {
-    let (bar, template) = match octets {
-        Some(octets) => (ProgressBar::new(octets), "{bar:30} {bytes} of {total_bytes}, {eta} left {msg}"),
-        None => (ProgressBar::new_spinner(), "{spinner} {bytes}, {bytes_per_sec} {msg}"),
-    };
+    match octets {
+        Some(octets) => {
+            turning(ProgressBar::new(octets), "{bar:30} {bytes} of {total_bytes}, {eta} left {msg}")
+        }
+        None => turning(ProgressBar::new_spinner(), "{spinner} {bytes}, {bytes_per_sec} {msg}"),
+    }
+}
+
+fn turning(bar: ProgressBar, template: &str) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::json;
 
-use super::bulk::{Export, Import};
+use super::bulk::{self, Export, Import};
 use super::change::{self, Ordered, Setting};
 use super::client::Call;
 use super::failure::Failure;
@@ -80,14 +80,19 @@ enum Command {
         #[command(flatten)]
         setting: Setting,
     },
-    /// Undo the newest change of users.
-    #[command(
-        after_help = "Example:\n  lastpop user undo jane@example.net --reason 'ticket 4712: still needs POP3'"
-    )]
+    /// Undo the newest change of users, or a change of many users as a whole.
+    #[command(after_help = "Examples:
+  lastpop user undo jane@example.net --reason 'ticket 4712: still needs POP3'
+  lastpop user undo --batch 000000004711 --reason 'the wrong list' --dry-run")]
     Undo {
         /// The users, in any spelling.
-        #[arg(required = true, value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
+        #[arg(required_unless_present = "batch", conflicts_with = "batch")]
+        #[arg(value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
         users: Vec<String>,
+        /// Undo this import, step of a wave or rollback: the word that `lastpop audit` shows as its batch. Users who
+        /// were changed in another way since stay as they are.
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+        batch: Option<String>,
         #[command(flatten)]
         ordered: Ordered,
     },
@@ -197,7 +202,8 @@ impl User {
                 page.print::<AuditList>(options, history).await
             }
             Command::Set { users, setting } => change::set(options, "users", users, setting).await,
-            Command::Undo { users, ordered } => change::undo(options, "users", users, ordered).await,
+            Command::Undo { batch: Some(batch), ordered, .. } => bulk::undo(options, batch, ordered).await,
+            Command::Undo { users, ordered, .. } => change::undo(options, "users", users, ordered).await,
             Command::Unhide { users, since, why } => {
                 let body = Unhide { since: *since, reason: why.reason.clone(), dry_run: why.dry_run };
                 let call = |user: &str| Call::new(Method::POST, &["users", user, "unhide"]);

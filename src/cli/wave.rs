@@ -105,7 +105,7 @@ impl Wave {
                 print(options, &found)
             }
             Command::Preview { name } => {
-                let call = Call::get(&["waves", name.as_str(), "preview"], &());
+                let call = Call::get(&["waves", name.as_str(), "preview"], &()).of_many();
                 let found: WavePreview = options.client()?.ask(&call).await?;
                 output::one(options.format(), &found, &mut stdout())?;
                 for warning in &found.warnings {
@@ -124,7 +124,7 @@ impl Wave {
 
 impl Named {
     async fn order(&self, options: &Options, what: &str) -> Result<(), Failure> {
-        let call = Call::new(Method::POST, &["waves", self.name.as_str(), what]);
+        let call = Call::new(Method::POST, &["waves", self.name.as_str(), what]).of_many();
         let wave: Planned = options.client()?.tell(&call, &self.ordered.order()).await?;
         print(options, &wave)?;
         if self.ordered.why.dry_run {
@@ -134,7 +134,7 @@ impl Named {
     }
 
     async fn delete(&self, options: &Options) -> Result<(), Failure> {
-        let mut call = Call::new(Method::DELETE, &["waves", self.name.as_str()]);
+        let mut call = Call::new(Method::DELETE, &["waves", self.name.as_str()]).of_many();
         call.path += &url::query(&self.ordered.order());
         let () = options.client()?.ask(&call).await?;
         if self.ordered.why.dry_run {

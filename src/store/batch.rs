@@ -17,12 +17,17 @@ pub struct Moves {
     pub from: Option<Mode>,
     /// Since then. The same as before where only a plan or the language changed.
     pub to: Option<Mode>,
+    /// In the end: what is planned, and without a plan the same as `to`.
+    pub then: Option<Mode>,
     /// How many users.
     pub users: u64,
 }
 
-/// Domain, own modes before and after, and how many users.
-pub(super) type MovesRow = (String, Option<String>, Option<String>, i64);
+/// Domain, own modes before, after and in the end, and how many users.
+pub(super) type MovesRow = (String, Option<String>, Option<String>, Option<String>, i64);
+
+/// Says whether a change may be made, once it is known whom it moves; an error breaks it off, and nothing is changed.
+pub type Permit<'a> = &'a (dyn Fn(&[Moves]) -> Result<(), StoreError> + Sync);
 
 /// Writes what changes. Parameters: the id of the change, time, actor, reason; and those of `changes`, a SELECT of
 /// `username`, `domain`, and each column of a setting and `language` as `old_…` and `new_…`.
@@ -42,17 +47,26 @@ pub(super) fn audit_lines(action: &'static str, changes: &str) -> AssertSqlSafe<
 
 /// What a change would do: the moves of `changes`, where $1 is the time.
 pub(super) fn would_move(changes: &str) -> AssertSqlSafe<String> {
-    let [from, to] = ["c.old_", "c.new_"].map(|columns| own_mode(columns, "$1"));
-    AssertSqlSafe(format!("SELECT c.domain, {from}, {to}, count(*) FROM ({changes}) AS c GROUP BY 1, 2, 3"))
+    let moves = of_columns("c", "$1");
+    AssertSqlSafe(format!("SELECT c.domain, {moves}, count(*) FROM ({changes}) AS c GROUP BY 1, 2, 3, 4"))
 }
 
 /// What the audit trail says that a change did, once users are set to it. Parameter: the id of the change.
 pub(super) fn moves_of() -> AssertSqlSafe<String> {
-    let [from, to] = ["a.old_", "a.new_"].map(|columns| own_mode(columns, "a.at"));
+    let moves = of_columns("a", "a.at");
     AssertSqlSafe(format!(
-        "SELECT u.domain, {from}, {to}, count(*) FROM audit a JOIN users u ON u.username = a.subject
-        WHERE a.batch = $1 AND a.kind = 'user' GROUP BY 1, 2, 3"
+        "SELECT u.domain, {moves}, count(*) FROM audit a JOIN users u ON u.username = a.subject
+        WHERE a.batch = $1 AND a.kind = 'user' GROUP BY 1, 2, 3, 4"
     ))
+}
+
+/// The modes of [`MovesRow`], of a table with columns `old_…` and `new_…`.
+fn of_columns(table: &str, now: &str) -> String {
+    let [from, to] = ["old_", "new_"].map(|side| own_mode(&format!("{table}.{side}"), now));
+    let then = format!(
+        "CASE WHEN {table}.new_planned_from IS NULL THEN {table}.new_mode ELSE {table}.new_planned_mode END"
+    );
+    [from, to, then].join(", ")
 }
 
 /// The mode that the columns of a setting say at a time: a plan whose time has come counts as carried out.
@@ -86,9 +100,9 @@ pub(super) const SET_USERS: &str =
 
 /// From columns.
 pub(super) fn moves(rows: Vec<MovesRow>) -> Result<Vec<Moves>, StoreError> {
-    let moved = |(domain, from, to, users): MovesRow| {
-        let (from, to) = (mode(from.as_deref())?, mode(to.as_deref())?);
-        Ok(Moves { domain, from, to, users: count(users) })
+    let moved = |(domain, from, to, then, users): MovesRow| {
+        let [from, to, then] = [from, to, then].map(|word| mode(word.as_deref()));
+        Ok(Moves { domain, from: from?, to: to?, then: then?, users: count(users) })
     };
     let mut all: Vec<Moves> = rows.into_iter().map(moved).collect::<Result<_, StoreError>>()?;
     all.sort_unstable();

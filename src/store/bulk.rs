@@ -7,8 +7,8 @@ use std::sync::Arc;
 use sqlx::AssertSqlSafe;
 
 use super::batch::{
-    Moves, MovesRow, SET_USERS, all_set, audit_lines, count, make_users, moves, moves_of, own_mode, total,
-    would_move,
+    Moves, MovesRow, Permit, SET_USERS, all_set, audit_lines, count, make_users, moves, moves_of, own_mode,
+    total, would_move,
 };
 use super::changes::id;
 use super::database::{ROWS, on, rows, transaction};
@@ -124,8 +124,13 @@ impl Store {
 
     /// Makes all rows that were taken one change. It is in force here when this returns, and undone as a whole by
     /// [`Store::undo_batch`]. With `dry_run` it only says what would change, and the rows stay staged, to be
-    /// applied or abandoned.
-    pub async fn apply(&self, batch: &Batch, dry_run: bool) -> Result<Applied, StoreError> {
+    /// applied or abandoned. Without the permit's consent nothing is changed.
+    pub async fn apply(
+        &self,
+        batch: &Batch,
+        dry_run: bool,
+        permit: Permit<'_>,
+    ) -> Result<Applied, StoreError> {
         self.database.present()?;
         let staged = "SELECT count(*) FROM staged WHERE batch = $1";
         if dry_run {
@@ -133,7 +138,9 @@ impl Store {
                 let rows: i64 = sqlx::query_scalar(staged).bind(&batch.name).fetch_one(pool).await?;
                 let found: Vec<MovesRow> = sqlx::query_as(would_move(&changes("$1", "$2")))
                     .bind(batch.now).bind(&batch.name).fetch_all(pool).await?;
-                Ok(applied(None, rows, moves(found)?))
+                let moves = moves(found)?;
+                permit(&moves)?;
+                Ok(applied(None, rows, moves))
             });
         }
         let result: Result<(Applied, i64), StoreError> = transaction!(&self.database, tx => {
@@ -149,7 +156,9 @@ impl Store {
             all_set(lines.rows_affected(), set.rows_affected())?;
             sqlx::query("DELETE FROM staged WHERE batch = $1").bind(&batch.name).execute(&mut *tx).await?;
             let found: Vec<MovesRow> = sqlx::query_as(moves_of()).bind(&id).fetch_all(&mut *tx).await?;
-            Ok((applied(Some(id), rows, moves(found)?), generation))
+            let moves = moves(found)?;
+            permit(&moves)?;
+            Ok((applied(Some(id), rows, moves), generation))
         });
         let (applied, generation) = result?;
         self.announce_users(generation, applied.changed).await?;

@@ -42,7 +42,7 @@ use quick_cache::sync::Cache;
 
 use crate::config::StateUrl;
 pub use audit::{AuditRow, Trail};
-pub use batch::Moves;
+pub use batch::{Moves, Permit};
 pub use bulk::{Applied, Batch};
 pub use changes::{Change, Changed, Subject};
 use database::Database;
@@ -164,6 +164,9 @@ pub enum StoreError {
     /// A wave cannot be made, or not do what is asked of it.
     #[error(transparent)]
     Wave(#[from] WaveError),
+    /// Customers would download their mail again, and nobody has said that this is meant.
+    #[error("{0} would download all mail again, and that was not confirmed")]
+    Redownload(u64),
     /// There is no change left that could be undone.
     #[error("there is no change of {0} left to undo")]
     NothingToUndo(String),
@@ -175,7 +178,7 @@ pub enum StoreError {
 impl StoreError {
     /// Is it the store that failed, rather than whoever asked?
     pub const fn is_outage(&self) -> bool {
-        !matches!(self, Self::NothingToUndo(_) | Self::Superseded(_) | Self::Wave(_))
+        !matches!(self, Self::NothingToUndo(_) | Self::Superseded(_) | Self::Wave(_) | Self::Redownload(_))
     }
 }
 

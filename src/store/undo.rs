@@ -1,7 +1,7 @@
 //! Undoing a change of many users as a whole, but for those whom somebody has changed since.
 
 use super::batch::{
-    Moves, MovesRow, SET_USERS, all_set, audit_lines, count, moves, moves_of, total, would_move,
+    Moves, MovesRow, Permit, SET_USERS, all_set, audit_lines, count, moves, moves_of, total, would_move,
 };
 use super::changes::id;
 use super::database::{on, transaction};
@@ -55,7 +55,7 @@ const MARK: &str = "UPDATE audit SET undone_by = $1 || '/' || subject
 impl Store {
     /// Gives all users of a batch back what they had before it: an import, or a step or the rollback of a wave,
     /// by its name in the audit trail. Who was changed in another way since is left alone. With `dry_run` it
-    /// only says what would change. `now` is in Unix seconds.
+    /// only says what would change. Without the permit's consent nothing is changed. `now` is in Unix seconds.
     pub async fn undo_batch(
         &self,
         batch: &str,
@@ -63,13 +63,16 @@ impl Store {
         reason: &str,
         now: i64,
         dry_run: bool,
+        permit: Permit<'_>,
     ) -> Result<Undone, StoreError> {
         self.database.present()?;
         if dry_run {
             return on!(&self.database, pool => {
                 let lines: i64 = sqlx::query_scalar(LINES).bind(batch).fetch_one(pool).await?;
                 let found: Vec<MovesRow> = sqlx::query_as(would_move(&standing("$2"))).bind(now).bind(batch).fetch_all(pool).await?;
-                undone(batch, None, lines, moves(found)?)
+                let moves = moves(found)?;
+                permit(&moves)?;
+                undone(batch, None, lines, moves)
             });
         }
         let result: Result<(Undone, i64), StoreError> = transaction!(&self.database, tx => {
@@ -83,7 +86,9 @@ impl Store {
             all_set(changed.rows_affected(), set.rows_affected())?;
             sqlx::query(MARK).bind(&id).bind(batch).execute(&mut *tx).await?;
             let found: Vec<MovesRow> = sqlx::query_as(moves_of()).bind(&id).fetch_all(&mut *tx).await?;
-            Ok((undone(batch, Some(id), lines, moves(found)?)?, generation))
+            let moves = moves(found)?;
+            permit(&moves)?;
+            Ok((undone(batch, Some(id), lines, moves)?, generation))
         });
         let (undone, generation) = result?;
         self.announce_users(generation, undone.restored).await?;

@@ -5,7 +5,7 @@ use sqlx::AssertSqlSafe;
 use super::{Act, Order, WAS_MOVED, set_state, take_wave, wave_line};
 use crate::api::{Wave, WaveName, WaveState};
 use crate::store::batch::{
-    Moves, MovesRow, SET_USERS, all_set, audit_lines, moves, moves_of, total, would_move,
+    Moves, MovesRow, Permit, SET_USERS, all_set, audit_lines, moves, moves_of, total, would_move,
 };
 use crate::store::database::{on, transaction};
 use crate::store::{Store, StoreError};
@@ -45,10 +45,16 @@ fn moved() -> AssertSqlSafe<String> {
 
 impl Store {
     /// Takes a wave back. It fires no step any more. With `order.dry_run` it only says what would change.
-    pub async fn roll_back_wave(&self, name: &WaveName, order: &Order<'_>) -> Result<RolledBack, StoreError> {
+    /// Without the permit's consent nothing is changed.
+    pub async fn roll_back_wave(
+        &self,
+        name: &WaveName,
+        order: &Order<'_>,
+        permit: Permit<'_>,
+    ) -> Result<RolledBack, StoreError> {
         self.database.present()?;
         if order.dry_run {
-            return self.would_roll_back(name, order.now).await;
+            return self.would_roll_back(name, order.now, permit).await;
         }
         let done: Result<Option<(Vec<Moves>, i64, i64)>, StoreError> = transaction!(&self.database, tx => {
             let wave = take_wave!(tx, name);
@@ -65,7 +71,9 @@ impl Store {
             set_state!(tx, name, WaveState::RolledBack, order.now);
             let touched: i64 = sqlx::query_scalar(moved()).bind(name.as_str()).fetch_one(&mut *tx).await?;
             let found: Vec<MovesRow> = sqlx::query_as(moves_of()).bind(&id).fetch_all(&mut *tx).await?;
-            Ok(Some((moves(found)?, touched, generation)))
+            let moves = moves(found)?;
+            permit(&moves)?;
+            Ok(Some((moves, touched, generation)))
         });
         let Some((moves, touched, generation)) = done? else {
             return Ok(rolled_back(self.wave(name).await?, Vec::new(), 0));
@@ -74,7 +82,12 @@ impl Store {
         Ok(rolled_back(self.wave(name).await?, moves, touched))
     }
 
-    async fn would_roll_back(&self, name: &WaveName, now: i64) -> Result<RolledBack, StoreError> {
+    async fn would_roll_back(
+        &self,
+        name: &WaveName,
+        now: i64,
+        permit: Permit<'_>,
+    ) -> Result<RolledBack, StoreError> {
         let row = self.wave_row(name).await?;
         if !Act::RollBack.changes(name, row.state()?)? {
             return Ok(rolled_back(self.wave(name).await?, Vec::new(), 0));
@@ -84,7 +97,9 @@ impl Store {
             sqlx::query_as(would_move(&standing("$2", "$3")))
                 .bind(now).bind(name.as_str()).bind(&row.batch).fetch_all(pool).await?,
         ));
-        Ok(rolled_back(self.wave(name).await?, moves(found)?, touched))
+        let moves = moves(found)?;
+        permit(&moves)?;
+        Ok(rolled_back(self.wave(name).await?, moves, touched))
     }
 }
 

@@ -1,9 +1,10 @@
 //! The admin API against the real binary: who is let in here, how it is reached in `listeners`, what it does
-//! with too much in `bounds`, tokens in `tokens`, live sessions in `sessions`, and commands in `commands`.
+//! with too much in `bounds`, what wants to be confirmed in `redownload`, tokens in `tokens`, live sessions in `sessions`, and commands in `commands`.
 
 mod bounds;
 mod commands;
 mod listeners;
+mod redownload;
 mod sessions;
 mod tokens;
 

@@ -4,7 +4,7 @@ use lastpop::import::Row;
 use lastpop::policy::{Language, Mode, Planned, Setting};
 use lastpop::store::{Applied, Change, Moves, Store, StoreError, Subject, Undone};
 
-use super::{NOW, Place, count, on_both, user};
+use super::{ANY, NOW, Place, count, on_both, user};
 
 const ACTOR: &str = "ilze";
 
@@ -15,8 +15,8 @@ fn row(name: &str, mode: Option<Mode>) -> Row {
 async fn import(store: &Store, rows: &[Row], now: i64) -> Applied {
     let batch = store.begin_import(ACTOR, "a list", now).await.expect("begun");
     store.stage(&batch, rows).await.expect("staged");
-    let would = store.apply(&batch, true).await.expect("asked");
-    let applied = store.apply(&batch, false).await.expect("applied");
+    let would = store.apply(&batch, true, ANY).await.expect("asked");
+    let applied = store.apply(&batch, false, ANY).await.expect("applied");
     assert_eq!(would, Applied { batch: None, ..applied.clone() }, "what was promised");
     applied
 }
@@ -33,7 +33,7 @@ async fn set(store: &Store, name: &str, mode: Mode, now: i64) {
 }
 
 fn moved(domain: &str, from: Option<Mode>, to: Option<Mode>, users: u64) -> Moves {
-    Moves { domain: domain.to_owned(), from, to, users }
+    Moves { domain: domain.to_owned(), from, to, then: to, users }
 }
 
 async fn lines(place: &Place, batch: &str) -> i64 {
@@ -141,8 +141,8 @@ fn a_batch_is_undone_but_for_whom_somebody_changed_since() {
         // To the same mode, but on purpose.
         set(&store, "carl", Mode::ImapOnly, NOW + 30).await;
         let undo = async |batch: &str, now| {
-            let would = store.undo_batch(batch, ACTOR, "a mistake", now, true).await?;
-            let undone = store.undo_batch(batch, ACTOR, "a mistake", now, false).await?;
+            let would = store.undo_batch(batch, ACTOR, "a mistake", now, true, ANY).await?;
+            let undone = store.undo_batch(batch, ACTOR, "a mistake", now, false, ANY).await?;
             assert_eq!(would, Undone { batch: None, ..undone.clone() }, "what was promised");
             Ok::<_, StoreError>(undone)
         };
@@ -179,7 +179,7 @@ fn what_nobody_applied_is_forgotten() {
         let dropped = store.begin_import(ACTOR, "a list", NOW + 1).await.expect("begun");
         store.stage(&dropped, &[row("anna", Some(Mode::Notice))]).await.expect("staged");
         store.abandon(&dropped).await.expect("abandoned");
-        assert_eq!(store.apply(&dropped, false).await.expect("applied"), Applied::default());
+        assert_eq!(store.apply(&dropped, false, ANY).await.expect("applied"), Applied::default());
         assert_eq!(count(&place, "SELECT count(*) FROM staged").await, 1);
         store.begin_import(ACTOR, "a list", NOW + 86_400).await.expect("begun");
         assert_eq!(count(&place, "SELECT count(*) FROM staged").await, 1);

@@ -19,7 +19,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use lastpop::config::StateUrl;
-use lastpop::store::Store;
+use lastpop::store::{Permit, Store};
 use lastpop::users::UserName;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
@@ -28,6 +28,9 @@ use crate::support::postgres::Postgres;
 
 /// The moment at which most of these tests play, in Unix seconds.
 const NOW: i64 = 1_790_000_000;
+
+/// Whoever moves users here may do so.
+const ANY: Permit<'static> = &|_| Ok(());
 
 /// Where a test keeps its state: the same test runs on both.
 pub(crate) struct Place {

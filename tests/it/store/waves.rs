@@ -8,7 +8,7 @@ use lastpop::policy::{Mode, Planned, Setting};
 use lastpop::store::waves::{Added, Due, Fired, Order, RolledBack};
 use lastpop::store::{Change, Configured, Moves, Store, StoreError, Subject};
 
-use super::{NOW, count, on_both, user};
+use super::{ANY, NOW, count, on_both, user};
 
 pub(super) static CONFIGURED: Configured = Configured { mode: Mode::Pop3, domains: BTreeMap::new() };
 
@@ -101,6 +101,7 @@ fn the_life_of_a_wave() {
             domain: domain.to_owned(),
             from: None,
             to: Some(Mode::Notice),
+            then: Some(Mode::Notice),
             users,
         };
         assert_eq!(fired.moves, [moved("x", 2), moved("y", 1)]);
@@ -203,13 +204,19 @@ fn whom_support_has_set_since_is_left_alone_by_steps_and_by_the_way_back() {
         let others = |bob| [Some(Mode::Pop3), bob, None, Some(Mode::Notice)];
         assert_eq!(modes().await, others(Some(Mode::Brownout)));
         let dry = Order { dry_run: true, ..order(NOW + 250) };
-        let would = store.roll_back_wave(&wave, &dry).await.expect("looked");
-        let back = store.roll_back_wave(&wave, &order(NOW + 250)).await.expect("rolled back");
+        let would = store.roll_back_wave(&wave, &dry, ANY).await.expect("looked");
+        let back = store.roll_back_wave(&wave, &order(NOW + 250), ANY).await.expect("rolled back");
         assert_eq!((back.restored, back.left_alone), (1, 3));
         assert_eq!(would, RolledBack { wave: would.wave.clone(), ..back.clone() }, "what was promised");
         assert_eq!(
             back.moves,
-            [Moves { domain: String::new(), from: Some(Mode::Brownout), to: Some(Mode::Pop3), users: 1 }]
+            [Moves {
+                domain: String::new(),
+                from: Some(Mode::Brownout),
+                to: Some(Mode::Pop3),
+                then: planned.map_or(Some(Mode::Pop3), |planned| planned.mode),
+                users: 1
+            }]
         );
         assert_eq!((would.wave.state, back.wave.state), (WaveState::Running, WaveState::RolledBack));
         assert_eq!(modes().await, others(Some(Mode::Pop3)));
@@ -217,7 +224,7 @@ fn whom_support_has_set_since_is_left_alone_by_steps_and_by_the_way_back() {
         assert_eq!((setting.planned, setting.since), (planned, NOW), "what was set before the first step");
         // It is over.
         assert_eq!(fire(&store, 400).await, []);
-        let again = store.roll_back_wave(&wave, &order(NOW + 260)).await.expect("is rolled back");
+        let again = store.roll_back_wave(&wave, &order(NOW + 260), ANY).await.expect("is rolled back");
         assert_eq!((again.restored, again.left_alone), (0, 0));
     });
 }
@@ -250,12 +257,12 @@ fn steps_whose_time_has_passed_fire_in_order_and_once() {
         assert_eq!(fire(&store, 260).await, []);
         assert_eq!(own(&store, "anna").await, Some(Mode::Brownout));
         // The way back goes to before the first of them.
-        let back = store.roll_back_wave(&wave, &order(NOW + 270)).await.expect("rolled back");
+        let back = store.roll_back_wave(&wave, &order(NOW + 270), ANY).await.expect("rolled back");
         assert_eq!(back.restored, 2);
         assert_eq!(own(&store, "anna").await, None);
         // And that can be undone as well, as a whole.
         let batch = count(&place, "SELECT value FROM counters WHERE name = 'generation'").await;
-        let undone = store.undo_batch(&format!("{batch:012}"), "ilze", "no", NOW + 280, false).await;
+        let undone = store.undo_batch(&format!("{batch:012}"), "ilze", "no", NOW + 280, false, ANY).await;
         assert_eq!(undone.expect("undone").restored, 2);
         assert_eq!(own(&store, "anna").await, Some(Mode::Brownout));
     });

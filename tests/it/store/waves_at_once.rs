@@ -15,7 +15,7 @@ use lastpop::usage::Delta;
 use lastpop::users::UserName;
 
 use super::waves::{CONFIGURED, name, new, order};
-use super::{NOW, count, on_both, user};
+use super::{ANY, NOW, count, on_both, user};
 
 fn users(many: u32) -> Vec<UserName> {
     (0..many).map(|number| user(&format!("user{number:07}@domain{}.example", number % 100))).collect()
@@ -187,10 +187,10 @@ fn progress_is_counted_by_one_for_all() {
         let rows = [Row { user: users(1).remove(0), mode: Some(Mode::Pop3), from: None, language: None }];
         let batch = store.begin_import("ilze", "a list", NOW + 80).await.expect("begun");
         store.stage(&batch, &rows).await.expect("staged");
-        store.apply(&batch, false).await.expect("applied");
+        store.apply(&batch, false, ANY).await.expect("applied");
         fire(&store, 90).await;
         assert_eq!(told(&progress(140).await), (Some((9, 1, 0)), 2, 0, 0));
-        store.roll_back_wave(&name("first"), &order(NOW + 150)).await.expect("rolled back");
+        store.roll_back_wave(&name("first"), &order(NOW + 150), ANY).await.expect("rolled back");
         assert_eq!(progress(210).await, []);
     });
 }
@@ -217,7 +217,7 @@ fn a_million_users_are_imported_and_moved() {
         }
         timed("staged in", begun).await;
         let begun = Instant::now();
-        let applied = store.apply(&batch, false).await.expect("applied");
+        let applied = store.apply(&batch, false, ANY).await.expect("applied");
         assert_eq!(applied.changed, u64::from(many));
         timed("applied in", begun).await;
         let begun = Instant::now();
@@ -236,7 +236,7 @@ fn a_million_users_are_imported_and_moved() {
         store.wave_progress(NOW + 30).await.expect("progress");
         timed("counted in", begun).await;
         let begun = Instant::now();
-        let back = store.roll_back_wave(&name("first"), &order(NOW + 40)).await.expect("rolled back");
+        let back = store.roll_back_wave(&name("first"), &order(NOW + 40), ANY).await.expect("rolled back");
         assert_eq!(back.restored, u64::from(many));
         timed("rolled back in", begun).await;
         let begun = Instant::now();
