@@ -97,8 +97,8 @@ impl Call {
     fn role(&self) -> &'static str {
         let route = self.path.split('?').next().unwrap_or_default();
         let route = route.strip_prefix(crate::api::PREFIX).unwrap_or(route);
-        let of_all =
-            ["/users/import", "/drain", "/domains", "/batches"].iter().any(|all| route.starts_with(all));
+        let of_all = route == "/users/import"
+            || ["/drain", "/domains", "/batches"].iter().any(|all| route.starts_with(all));
         match self.method {
             _ if route.starts_with("/waves") => "admin",
             Method::GET => "viewer",
@@ -140,7 +140,7 @@ impl Client {
     async fn answered<A: DeserializeOwned>(&self, call: &Call, body: &Bytes) -> Result<A, Failure> {
         for _ in 0..TRIES {
             let body = if body.is_empty() { Body::None } else { Body::Json(body.clone()) };
-            let bar = (call.limit > DEADLINE_OF_MANY).then(|| stream::waiting());
+            let bar = (call.limit > DEADLINE_OF_MANY).then(stream::waiting);
             let answer = self.send(call, body).await;
             if let Some(bar) = bar {
                 bar.finish_and_clear();
