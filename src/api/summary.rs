@@ -97,11 +97,11 @@ pub struct Daily {
     pub active_30: u64,
     /// Sessions.
     pub sessions: u64,
-    /// Messages that were retrieved.
+    /// Messages that were retrieved, notices not counted.
     pub messages: u64,
     /// Octets that were retrieved.
     pub octets: u64,
-    /// Messages that were deleted over POP3.
+    /// Messages that were deleted over POP3, notices not counted.
     pub deleted: u64,
     /// Logins that were refused because of the mode.
     pub refused: u64,

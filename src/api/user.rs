@@ -70,11 +70,11 @@ pub struct Usage {
     pub method: Option<String>,
     /// Sessions.
     pub sessions: u64,
-    /// Messages that were retrieved.
+    /// Messages that were retrieved, notices not counted.
     pub messages: u64,
     /// Octets that were retrieved.
     pub octets: u64,
-    /// Messages that were deleted over POP3 (which hides them).
+    /// Messages that were deleted over POP3 (which hides them), notices not counted.
     pub deleted: u64,
     /// Logins that were refused because of the mode.
     pub refused: u64,

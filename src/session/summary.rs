@@ -16,8 +16,8 @@ use super::update::Outcome;
 use super::{Arrival, answer};
 use crate::family::{self, Family, Trace};
 use crate::live;
-use crate::pop3::Portion;
 use crate::pop3::authorization::Method;
+use crate::pop3::{Portion, Source};
 use crate::usage::{Ended, Login, UNKNOWN};
 
 /// How a connection ended.
@@ -96,6 +96,9 @@ pub struct Summary {
     family: Option<Family>,
     retr: (u64, u64),
     top: (u64, u64),
+    /// Messages of the mailbox that were retrieved whole, and what was sent for them. The notice is ours: that it is
+    /// read says nothing about the use of POP3.
+    mail: (u64, u64),
     update: Outcome,
     cx: Arc<Context>,
 }
@@ -119,6 +122,7 @@ impl Summary {
             family: None,
             retr: (0, 0),
             top: (0, 0),
+            mail: (0, 0),
             update: Outcome::default(),
             cx,
         }
@@ -191,7 +195,7 @@ impl Summary {
     }
 
     /// RETR or TOP was answered, or cut off.
-    pub fn sent(&mut self, portion: Portion, sent: &Result<Sent, Broken>) {
+    pub fn sent(&mut self, source: Source, portion: Portion, sent: &Result<Sent, Broken>) {
         let (count, verb) = match portion {
             Portion::Whole => (&mut self.retr, "RETR"),
             Portion::Top(_) => (&mut self.top, "TOP"),
@@ -204,6 +208,10 @@ impl Summary {
                     let progress = active.live.progress();
                     progress.messages.fetch_add(1, Ordering::Relaxed);
                     progress.octets.fetch_add(*octets, Ordering::Relaxed);
+                }
+                if portion.is_retrieval() && source != Source::Notice {
+                    self.mail.0 += 1;
+                    self.mail.1 += octets;
                 }
                 "complete"
             }
@@ -256,9 +264,9 @@ impl Summary {
                 &session.user,
                 &Ended {
                     at: jiff::Timestamp::now().as_second(),
-                    messages: session.progress.messages.load(Ordering::Relaxed),
-                    octets: session.progress.octets.load(Ordering::Relaxed),
-                    deleted: self.update.confirmed,
+                    messages: self.mail.0,
+                    octets: self.mail.1,
+                    deleted: self.update.confirmed - usize::from(self.update.notice),
                     family: self.family.unwrap_or_default().remember(family).as_str(),
                     family_known: self.family.is_some(),
                 },

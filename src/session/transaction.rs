@@ -53,6 +53,7 @@ impl Quit {
         if let Some(notice) = self.notice.filter(|_| self.plan.notice) {
             let dismissed = notice.dismiss(&self.user, cx).await;
             outcome.confirmed += usize::from(dismissed);
+            outcome.notice = dismissed;
             outcome.failed += usize::from(!dismissed);
         }
         self.marked.settle(outcome);
@@ -124,7 +125,7 @@ pub async fn transaction(
                     // The maildrop has a notice only where the session has one.
                     (Source::Notice, None) => Ok(Sent::Vanished),
                 };
-                summary.sent(portion, &sent);
+                summary.sent(message.source(), portion, &sent);
                 match sent? {
                     Sent::Complete { .. } if portion.is_retrieval() => tx.delivered(&message),
                     Sent::Complete { .. } => {}

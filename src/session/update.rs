@@ -17,8 +17,10 @@ use crate::pop3::QuitPlan;
 /// What became of the marked messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Hidden, as the upstream itself says, or gone.
+    /// Hidden, as the upstream itself says, or gone; a notice: remembered as deleted.
     pub confirmed: usize,
+    /// Is the notice among them?
+    pub notice: bool,
     /// Still listed the next time.
     pub failed: usize,
 }

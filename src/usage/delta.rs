@@ -17,7 +17,7 @@ pub struct Delta {
     pub refused: Option<Refused>,
     /// Where the last of either came from.
     pub address: Option<IpAddr>,
-    /// Messages that were retrieved.
+    /// Messages that were retrieved: of the mailbox, as all counts of messages.
     pub messages: u32,
     /// Octets that were sent for them.
     pub octets: u64,

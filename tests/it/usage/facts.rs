@@ -69,6 +69,42 @@ fn who_is_refused_is_known_to_knock_but_only_with_the_right_password() {
     assert_eq!(row(&place, &columns), None);
 }
 
+/// It is ours, and must not look like mail in the figures that a campaign is judged by. The log and the list of
+/// sessions tell what went over the wire, notice included.
+#[test]
+fn a_notice_that_is_read_or_deleted_is_no_use_of_pop3() {
+    let dovecot = Dovecot::start();
+    let user = dovecot.user(NAME, "secret");
+    dovecot.deliver(&user, [MESSAGE; 2]);
+    let place = sqlite();
+    let columns = ["sessions", "messages", "octets", "deleted", "maildrop_messages", "keeps_mail"];
+    let commands = |commands: &[&str], mode: (&str, &str)| {
+        let farewell = ("policy.response", "\"notice\"");
+        let proxy = start(&dovecot, &url(&place), &[mode, farewell]);
+        let mut session = proxy.login(&user);
+        for command in commands {
+            assert!(session.command(command).starts_with("+OK"), "{command}");
+            if !command.starts_with("DELE") {
+                session.body();
+            }
+        }
+        quit(session);
+        proxy.wait_until_left();
+        proxy.log_with("session ended", 1)
+    };
+    let notice = ("policy.mode", "\"notice\"");
+    commands(&["RETR 3", "TOP 3 99999999"], notice);
+    assert_eq!(row(&place, &columns).as_deref(), Some("1|0|0|0|2|-"));
+    let log = commands(&["RETR 1", "RETR 3", "DELE 3"], notice);
+    assert!(log.contains("\"del\":\"1/3\"") && log.contains("\"retr\":\"2/"), "{log}");
+    let sent = MESSAGE.len() + "+OK 32 octets\r\n".len() + ".\r\n".len();
+    let expected = format!("2|1|{sent}|0|2|1");
+    assert_eq!(row(&place, &columns), Some(expected));
+    commands(&["RETR 1", "DELE 1"], ("policy.mode", "\"imap-only\""));
+    let expected = format!("3|1|{sent}|0|2|1");
+    assert_eq!(row(&place, &columns), Some(expected));
+}
+
 /// A maildrop that holds only the farewell says nothing about the mailbox.
 #[test]
 fn what_was_not_looked_at_stays_as_it_was() {
