@@ -68,7 +68,8 @@ impl Client {
                 let Response::Fetch(fetch) = response else { return };
                 let at = fetch.uid.and_then(|uid| set.uids().binary_search(&uid).ok());
                 if let Some(at) = at {
-                    dates[at] = Some(fetch.date);
+                    // A flag that another client changes meanwhile comes without a date.
+                    dates[at] = Some(fetch.date.or(dates[at].flatten()));
                 }
             })
             .await?;

@@ -150,7 +150,16 @@ impl Maildrop {
 
     /// The ids marked as deleted, in order, without the notice.
     pub fn deleted(&self) -> impl Iterator<Item = u32> {
-        self.rows.iter().filter(|row| row.deleted && row.id != NOTICE).map(|row| row.id)
+        self.deleted_rows().map(|row| row.id)
+    }
+
+    /// The octets of these.
+    pub fn deleted_octets(&self) -> u64 {
+        self.deleted_rows().fold(0, |sum, row| sum.saturating_add(row.octets))
+    }
+
+    fn deleted_rows(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.deleted && row.id != NOTICE)
     }
 
     /// Is the notice marked as deleted?
@@ -226,7 +235,7 @@ mod tests {
         }
         let third = maildrop.message(n(3)).expect("there");
         maildrop.mark_deleted(&third);
-        assert_eq!(maildrop.deleted().collect::<Vec<_>>(), [15]);
+        assert_eq!((maildrop.deleted().collect::<Vec<_>>(), maildrop.deleted_octets()), (vec![15], 300));
         assert_eq!(maildrop.delivered().collect::<Vec<_>>(), [11]);
     }
 

@@ -67,6 +67,8 @@ pub struct QuitRead(());
 pub struct QuitPlan {
     /// Ids marked as deleted, ascending.
     pub hide: Vec<u32>,
+    /// Their octets.
+    pub octets: u64,
     /// Ids delivered whole and not deleted, ascending.
     pub seen: Vec<u32>,
     /// Was the notice marked as deleted?
@@ -140,6 +142,7 @@ impl Transaction {
     pub fn quit(self, _proof: QuitRead) -> QuitPlan {
         QuitPlan {
             hide: self.maildrop.deleted().collect(),
+            octets: self.maildrop.deleted_octets(),
             seen: self.maildrop.delivered().collect(),
             notice: self.maildrop.notice_deleted(),
         }
@@ -245,7 +248,7 @@ mod tests {
         tx.delivered(&first);
         line(&mut tx, "DELE 3");
         let Step::Quit(proof) = line(&mut tx, "QUIT") else { panic!("QUIT is always possible") };
-        assert_eq!(tx.quit(proof), QuitPlan { hide: vec![15], seen: vec![11], notice: false });
+        assert_eq!(tx.quit(proof), QuitPlan { hide: vec![15], octets: 300, seen: vec![11], notice: false });
     }
 
     #[test]

@@ -106,12 +106,8 @@ pub async fn serve(mut arrival: Arrival, cx: Arc<Context>) {
 /// this one stops it.
 async fn finish(quit: Quit, settings: Arc<Settings>, cx: &Arc<Context>, summary: &mut Summary) -> Reply {
     let (tell, told) = oneshot::channel();
-    let (cx_of_update, session) = (Arc::clone(cx), summary.session.clone());
-    cx.updates.spawn(async move {
-        if let Some(quota) = quit.update(&settings, &cx_of_update, tell).await {
-            tracing::debug!(session, used = quota.used, limit = quota.limit, "how full the mailbox is");
-        }
-    });
+    let cx_of_update = Arc::clone(cx);
+    cx.updates.spawn(async move { quit.update(&settings, &cx_of_update, tell).await });
     match told.await {
         Ok(outcome) => {
             summary.updated(outcome);

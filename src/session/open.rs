@@ -127,25 +127,33 @@ async fn admit(
     cx: &Context,
     now: i64,
 ) -> Result<Admitted, Refused> {
-    let facts = cx.store.facts(user).await;
-    let (mode, verdict) = verdict(settings, cx.store.domains(), facts.as_deref().ok(), user, true, now);
-    if let Verdict::Refuse(refusal) = verdict {
-        cx.verified.remember(user, upstream.credentials().password());
-        return Err(Refused::Mode(refusal));
-    }
-    let Some(slot) = cx.users.enter(user.clone(), settings.limits.sessions_per_user) else {
-        return Err(Refused::TooMany);
-    };
     let stored = |error| {
         cx.metrics.store.errors.inc();
         Refused::Store(error)
     };
-    let facts = facts.map_err(stored)?;
-    let notice = notice(&verdict, user, &facts, settings, cx, now).await.map_err(stored)?;
-    let listing = match verdict {
-        Verdict::OnlyFarewell => None,
-        _ => Some(listing(user, &facts, upstream, cx, now).await.map_err(Refused::Upstream)?),
+    let (mut slot, mut listed) = (None, None);
+    // A listing may take a minute, in which the user may be switched: what holds is what is decided after it.
+    let (facts, mode, verdict, slot) = loop {
+        let facts = cx.store.facts(user).await;
+        let (mode, verdict) = verdict(settings, cx.store.domains(), facts.as_deref().ok(), user, true, now);
+        if let Verdict::Refuse(refusal) = verdict {
+            cx.verified.remember(user, upstream.credentials().password());
+            return Err(Refused::Mode(refusal));
+        }
+        let Some(entered) =
+            slot.take().or_else(|| cx.users.enter(user.clone(), settings.limits.sessions_per_user))
+        else {
+            return Err(Refused::TooMany);
+        };
+        let facts = facts.map_err(stored)?;
+        if listed.is_some() || verdict == Verdict::OnlyFarewell {
+            break (facts, mode, verdict, entered);
+        }
+        slot = Some(entered);
+        listed = Some(listing(user, &facts, upstream, cx, now).await.map_err(Refused::Upstream)?);
     };
+    let notice = notice(&verdict, user, &facts, settings, cx, now).await.map_err(stored)?;
+    let listing = listed.filter(|_| verdict != Verdict::OnlyFarewell);
     // Committed before the reply that relies on it.
     let recipe =
         pin(user, &facts, upstream.mailbox().uidvalidity, settings, cx, now).await.map_err(stored)?;

@@ -16,9 +16,10 @@ use super::update::Outcome;
 use super::{Arrival, answer};
 use crate::family::{self, Family, Trace};
 use crate::live;
+use crate::policy::Mode;
 use crate::pop3::authorization::Method;
 use crate::pop3::{Portion, Source};
-use crate::usage::{Ended, Login, UNKNOWN};
+use crate::usage::{Ended, Login, Mailbox, UNKNOWN};
 
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +92,8 @@ pub struct Summary {
     active: Option<Active>,
     messages: usize,
     octets: u64,
-    hidden: u32,
+    /// What was in the mailbox at login, unless nobody looked.
+    mailbox: Option<Mailbox>,
     /// What earlier sessions told, if they told anything.
     family: Option<Family>,
     retr: (u64, u64),
@@ -118,7 +120,7 @@ impl Summary {
             active: None,
             messages: 0,
             octets: 0,
-            hidden: 0,
+            mailbox: None,
             family: None,
             retr: (0, 0),
             top: (0, 0),
@@ -131,13 +133,14 @@ impl Summary {
     /// A password was accepted.
     pub fn logged_in(&mut self, user: String, method: Method, tls: Option<&'static str>, opened: &Opened) {
         (self.messages, self.octets) = opened.transaction.maildrop().stat();
-        self.hidden = opened.mailbox.map_or(0, |mailbox| mailbox.hidden_messages);
+        self.mailbox = opened.mailbox;
         self.cx.metrics.clients.auth_attempts.with_label_values(&[method.label(), "ok"]).inc();
         self.active = Some(Active::new(Arc::clone(&self.cx), self.live(opened, tls)));
         tracing::info!(
             user, method = method.label(), rip = %self.peer.ip(), lip = %self.local.ip(),
             session = self.session, tls = tls.unwrap_or("none"),
-            messages = self.messages, size = self.octets, hidden = self.hidden,
+            messages = self.messages, size = self.octets,
+            hidden = self.mailbox.map_or(0, |mailbox| mailbox.hidden_messages),
             "login"
         );
         self.user = Some(user);
@@ -145,17 +148,13 @@ impl Summary {
         // A later lastpop may know families that this one does not: they count as told, and are not kept.
         let told = facts.family.as_deref().map(|word| word.parse().unwrap_or_default());
         self.family = told.filter(|_| facts.family.as_deref() != Some(UNKNOWN));
-        self.cx.usage.login(
-            &opened.user,
-            &Login {
-                at: jiff::Timestamp::now().as_second(),
-                address: self.peer.ip(),
-                tls,
-                method: method.label(),
-                mailbox: opened.mailbox,
-                previous: facts.last_seen,
-            },
-        );
+        let (at, address) = (jiff::Timestamp::now().as_second(), self.peer.ip());
+        if opened.mode == Mode::ImapOnly {
+            // Who is shown nothing but the farewell does not use POP3: it is a refusal in another form.
+            return self.cx.usage.refused(&opened.user, at, address);
+        }
+        let (method, mailbox, previous) = (method.label(), opened.mailbox, facts.last_seen);
+        self.cx.usage.login(&opened.user, &Login { at, address, tls, method, mailbox, previous });
     }
 
     /// What operators see of it.
@@ -238,11 +237,23 @@ impl Summary {
         self.update = outcome;
     }
 
+    /// What is in the mailbox, if UPDATE has changed it.
+    fn left_in_the_mailbox(&self) -> Option<Mailbox> {
+        let (messages, octets) = self.update.hidden;
+        let before = self.mailbox.filter(|_| messages > 0)?;
+        Some(Mailbox {
+            messages: before.messages.saturating_sub(messages),
+            octets: before.octets.saturating_sub(octets),
+            hidden_messages: before.hidden_messages.saturating_add(messages),
+            hidden_octets: before.hidden_octets.saturating_add(octets),
+        })
+    }
+
     /// The connection is over.
     pub fn ended(self, end: End) {
         let metrics = &self.cx.metrics;
         metrics.sessions.ended.with_label_values(&[end.label()]).inc();
-        let Some(user) = self.user else {
+        let Some(user) = &self.user else {
             tracing::debug!(rip = %self.peer.ip(), session = self.session, result = end.label(), "connection ended");
             return;
         };
@@ -268,6 +279,7 @@ impl Summary {
                     octets: self.mail.1,
                     deleted: self.update.confirmed - usize::from(self.update.notice),
                     family: self.family.unwrap_or_default().remember(family).as_str(),
+                    mailbox: self.left_in_the_mailbox(),
                     family_known: self.family.is_some(),
                 },
             );

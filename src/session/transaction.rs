@@ -17,7 +17,6 @@ use super::summary::{End, Summary};
 use super::update::{self, Outcome};
 use super::upstream::Upstream;
 use crate::family::Trace;
-use crate::imap::Quota;
 use crate::metrics::Metrics;
 use crate::pop3::capa::Capabilities;
 use crate::pop3::command::{self, parse};
@@ -42,13 +41,8 @@ pub struct Quit {
 
 impl Quit {
     /// The UPDATE state, to its end. The answer to QUIT is told as soon as it is known; what is said upstream
-    /// after that is in nobody's way. Gives how full the mailbox is, if that was asked.
-    pub async fn update(
-        mut self,
-        settings: &Settings,
-        cx: &Context,
-        tell: oneshot::Sender<Outcome>,
-    ) -> Option<Quota> {
+    /// after that is in nobody's way.
+    pub async fn update(mut self, settings: &Settings, cx: &Context, tell: oneshot::Sender<Outcome>) {
         let mut outcome = update::update(&mut self.upstream, &self.plan, &settings.maildrop, cx).await;
         if let Some(notice) = self.notice.filter(|_| self.plan.notice) {
             let dismissed = notice.dismiss(&self.user, cx).await;
@@ -60,11 +54,7 @@ impl Quit {
         drop(self.slot);
         // Nobody listens when the session was ended meanwhile.
         let _ = tell.send(outcome);
-        let quota = update::leave(self.upstream, self.ask_quota, cx).await;
-        if let Some(Quota { used, limit }) = quota {
-            cx.usage.quota(&self.user, used, limit, jiff::Timestamp::now().as_second());
-        }
-        quota
+        update::leave(self.upstream, &self.user, self.ask_quota, cx).await;
     }
 }
 

@@ -13,6 +13,8 @@ use crate::imap::command::{Change, Flag};
 use crate::imap::set::UidSet;
 use crate::imap::{Error, Keyword, Quota};
 use crate::pop3::QuitPlan;
+use crate::usage::Room;
+use crate::users::UserName;
 
 /// What became of the marked messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub struct Outcome {
     pub notice: bool,
     /// Still listed the next time.
     pub failed: usize,
+    /// Messages of the mailbox that are hidden now and were not, and their octets; none if some are not.
+    pub hidden: (u32, u64),
 }
 
 /// Carries the plan out. Whatever the client does meanwhile, this runs to its end; what comes of it is the
@@ -49,24 +53,29 @@ pub async fn update(upstream: &mut Upstream, plan: &QuitPlan, maildrop: &Maildro
             }
         }
     }
+    if outcome.failed == 0 {
+        // There are fewer messages than UIDs.
+        outcome.hidden = (u32::try_from(plan.hide.len()).unwrap_or(u32::MAX), plan.octets);
+    }
     if maildrop.seen == Seen::Retr && upstream.mailbox().seen {
         mark_seen(upstream, &plan.seen, keyword, cx).await;
     }
     outcome
 }
 
-/// What is left to do upstream when the client has its answer to QUIT: to ask how full the mailbox is, if
-/// `ask_quota`, and to log out. A shutdown does not wait for the former.
-pub async fn leave(mut upstream: Upstream, ask_quota: bool, cx: &Context) -> Option<Quota> {
-    let mut quota = None;
+/// What is left to do upstream when the client has its answer to QUIT: to ask for the user's quota, if `ask_quota`,
+/// and to log out. A shutdown does not wait for the former.
+pub async fn leave(mut upstream: Upstream, user: &UserName, ask_quota: bool, cx: &Context) {
     if ask_quota && !cx.draining.is_cancelled() {
         select! {
-            told = upstream.quota() => quota = told,
+            told = upstream.quota() => if let Ok(quota) = told {
+                let room = quota.map(|Quota { used, limit }| Room { used, limit });
+                cx.usage.quota(user, room, jiff::Timestamp::now().as_second());
+            },
             () = cx.draining.cancelled() => upstream.lose(),
         }
     }
     upstream.logout().await;
-    quota
 }
 
 /// Hides one set and says how many of it are not hidden. A lost connection is made again once and the set

@@ -130,16 +130,16 @@ impl Upstream {
         self.client = None;
     }
 
-    /// How full the mailbox is, where the upstream tells. Nothing depends on it: it is given little time, and no
-    /// connection is made again for it.
-    pub async fn quota(&mut self) -> Option<Quota> {
-        let client = &mut self.client.as_mut()?.client;
+    /// What the upstream says of the quota: nothing where it sets no limit, an error where it does not answer. Nothing
+    /// depends on it: it is given little time, and no connection is made again for it.
+    pub async fn quota(&mut self) -> Result<Option<Quota>, Error> {
+        let Some(Connected { client, .. }) = &mut self.client else { return Err(Error::Closed) };
         let result = timed_within(QUOTA, &self.cx, "GETQUOTAROOT", client.quota()).await;
         if let Err(error) = &result {
             tracing::debug!(session = self.session(), %error, "the upstream does not tell how full the mailbox is");
             self.lose();
         }
-        result.ok().flatten()
+        result
     }
 
     /// Logs out, without waiting for the answer.

@@ -32,7 +32,17 @@ impl Lock {
     /// Lets a successor have it, while what is under way here is finished.
     pub(super) fn release(&self) {
         let mut held = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        drop(held.take());
+        if let Some(file) = held.take() {
+            // Closing it would not do while a child process is between fork and exec: it has it open as well. What
+            // cannot be unlocked is closed.
+            let _ = file.unlock();
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 

@@ -221,6 +221,7 @@ impl Store {
             let mut query = sqlx::query(AssertSqlSafe(text)).persistent(whole);
             for (user, delta) in rows {
                 let (sessions, refused, quota) = (delta.sessions, delta.refused, delta.quota);
+                let room = quota.and_then(|quota| quota.room);
                 query = query
                     .bind(user.as_str())
                     .bind(user.domain())
@@ -240,8 +241,8 @@ impl Store {
                     .bind(delta.mailbox.map(|(_, mailbox)| big(mailbox.octets)))
                     .bind(delta.mailbox.map(|(_, mailbox)| i64::from(mailbox.hidden_messages)))
                     .bind(delta.mailbox.map(|(_, mailbox)| big(mailbox.hidden_octets)))
-                    .bind(quota.map(|quota| big(quota.used)))
-                    .bind(quota.map(|quota| big(quota.limit)))
+                    .bind(room.map(|room| big(room.used)))
+                    .bind(room.map(|room| big(room.limit)))
                     .bind(quota.map(|quota| quota.at))
                     .bind(delta.poll_interval())
                     .bind(delta.keeps_mail.map(i64::from))

@@ -72,15 +72,22 @@ pub struct Refused {
     pub last: i64,
 }
 
-/// A quota in octets.
+/// What the upstream said of the quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
+    /// How full the mailbox is; `None`: it sets no limit, or does not tell.
+    pub room: Option<Room>,
+    /// When the upstream said so, in Unix seconds.
+    pub at: i64,
+}
+
+/// How full a mailbox is, in octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
     /// In use.
     pub used: u64,
     /// Allowed.
     pub limit: u64,
-    /// When the upstream said so, in Unix seconds.
-    pub at: i64,
 }
 
 /// A session has begun.
@@ -113,6 +120,8 @@ pub struct Ended {
     pub deleted: usize,
     /// Which client it may be, or [`UNKNOWN`].
     pub family: &'static str,
+    /// What is in the mailbox now, if QUIT has changed it.
+    pub mailbox: Option<Mailbox>,
     /// Did the state know of a family before? A first guess is written at once.
     pub family_known: bool,
 }
@@ -144,6 +153,7 @@ impl Delta {
             deleted: count(ended.deleted),
             keeps_mail,
             family: Some(ended.family),
+            mailbox: ended.mailbox.map(|mailbox| (ended.at, mailbox)),
             ..Self::default()
         }
     }
@@ -243,7 +253,15 @@ mod tests {
     }
 
     fn end(messages: u64, deleted: usize, family: &'static str) -> Delta {
-        Delta::ended(&Ended { at: 0, messages, octets: messages * 7, deleted, family, family_known: true })
+        Delta::ended(&Ended {
+            at: 0,
+            messages,
+            octets: messages * 7,
+            deleted,
+            family,
+            mailbox: None,
+            family_known: true,
+        })
     }
 
     #[test]
@@ -280,7 +298,7 @@ mod tests {
         let knocking = at(1_000, 1).and(Delta::refused(1_500, address(9)));
         assert_eq!(knocking.address, Some(address(9)));
         assert_eq!(Delta::refused(500, address(9)).and(at(1_000, 1)).address, Some(address(1)));
-        let quota = |at| Quota { used: 1, limit: 2, at };
+        let quota = |at| Quota { room: Some(Room { used: 1, limit: 2 }), at };
         let sum = Delta::quota(quota(9)).and(Delta::quota(quota(8)));
         assert_eq!(sum.quota, Some(quota(9)));
     }
@@ -299,7 +317,10 @@ mod tests {
             (0..5u64, 0..3usize, family)
                 .prop_map(|(messages, deleted, family)| end(messages, deleted, family)),
             (0..5_000_000i64, 0..9u8).prop_map(|(when, from)| Delta::refused(when, address(from))),
-            (0..9u64, 0..9i64).prop_map(|(used, at)| Delta::quota(Quota { used, limit: 9, at })),
+            (0..9u64, 0..9i64).prop_map(|(used, at)| Delta::quota(Quota {
+                room: (used > 0).then_some(Room { used, limit: 9 }),
+                at
+            })),
         ]
     }
 

@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 use crate::config;
 use crate::metrics;
 use crate::users::UserName;
-pub use delta::{Delta, Ended, Login, Mailbox, Quota, UNKNOWN};
+pub use delta::{Delta, Ended, Login, Mailbox, Quota, Room, UNKNOWN};
 use pending::Pending;
 pub use summary::{Snapshot, Summary};
 use totals::{Book, Totals};
@@ -94,12 +94,12 @@ impl Ledger {
         self.count(user, at, &Totals { refused: 1, ..Totals::default() });
     }
 
-    /// The upstream has told a user's quota: octets used and allowed, at `at` in Unix seconds.
-    pub fn quota(&self, user: &UserName, in_use: u64, limit: u64, at: i64) {
-        self.learn(user, Delta::quota(Quota { used: in_use, limit, at }), at, false);
+    /// The upstream has said what it says of a user's quota, at `at` in Unix seconds.
+    pub fn quota(&self, user: &UserName, room: Option<Room>, at: i64) {
+        self.learn(user, Delta::quota(Quota { room, at }), at, false);
     }
 
-    /// When a user's quota was told, if the state does not know it yet, in Unix seconds.
+    /// When a user's quota was asked for, if the state does not know it yet, in Unix seconds.
     pub fn quota_at(&self, user: &UserName) -> Option<i64> {
         self.pending.quota_at(user)
     }

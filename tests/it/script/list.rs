@@ -109,6 +109,7 @@ transcripts! {
     mailbox_is_read_only
     messages_marked_deleted_over_imap
     mode_changed_in_a_session
+    mode_changed_while_listing
     mode_from_a_date
     mode_in_every_spelling
     mode_of_the_first_rule

@@ -7,7 +7,7 @@ use lastpop::metrics::Metrics;
 use lastpop::policy::{Mode, Planned, Setting};
 use lastpop::store::{Change, Store, Subject};
 use lastpop::usage::summary::{Domain, Rules};
-use lastpop::usage::{Delta, Ended, Ledger, Login, Mailbox, Quota, upkeep};
+use lastpop::usage::{Delta, Ended, Ledger, Login, Mailbox, Quota, Room, upkeep};
 
 use super::{NOW, on_both, user};
 use crate::support::promtool;
@@ -24,7 +24,7 @@ async fn session(store: &Store, name: &str, days_ago: i64, family: &'static str)
         mailbox: Some(Mailbox { messages: 3, octets: 30, hidden_messages: 2, hidden_octets: 20 }),
         previous: None,
     };
-    let ended = Ended { at, messages: 1, octets: 10, deleted: 0, family, family_known: false };
+    let ended = Ended { at, messages: 1, octets: 10, deleted: 0, family, mailbox: None, family_known: false };
     let delta = Delta::login(&login).and(Delta::ended(&ended));
     store.add_usage(&[(user(name), delta)]).await.expect("written");
 }
@@ -58,7 +58,7 @@ async fn prepare(store: &Store) {
     set(store, Subject::Domain("c".to_owned()), gone).await;
     set(store, Subject::Everyone, mode(Mode::Pop3)).await;
     let refused = Delta::refused(NOW - 2 * DAY, IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let full = |used, limit| Delta::quota(Quota { used, limit, at: NOW });
+    let full = |used, limit| Delta::quota(Quota { room: Some(Room { used, limit }), at: NOW });
     // The limit of a server that has none.
     let none = u64::try_from(i64::MAX).expect("a number");
     for (name, delta) in [

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lastpop::config::StateUrl;
 use lastpop::policy::{Mode, Setting};
 use lastpop::store::{Change, Store, StoreError, Subject};
-use lastpop::usage::{Delta, Ended, Login, Mailbox, Quota, UNKNOWN};
+use lastpop::usage::{Delta, Ended, Login, Mailbox, Quota, Room, UNKNOWN};
 use lastpop::users::UserName;
 
 use super::{NOW, Place, on_both, user};
@@ -38,10 +38,14 @@ fn event(at: i64, number: u64) -> Delta {
             octets: number % 5_000,
             deleted: small / 3,
             family,
+            mailbox: (small > 3).then(|| Mailbox { messages: 7, hidden_messages: 9, ..Mailbox::default() }),
             family_known: true,
         }),
         6 => Delta::refused(at, address),
-        _ => Delta::quota(Quota { used: number % 1_000, limit: 1_000, at }),
+        _ => Delta::quota(Quota {
+            room: (!number.is_multiple_of(3)).then_some(Room { used: number % 1_000, limit: 1_000 }),
+            at,
+        }),
     }
 }
 
@@ -79,6 +83,7 @@ fn row(user: &UserName, sum: &Delta) -> String {
         value.map_or("-".to_owned(), |value| value.to_string())
     }
     let (sessions, refused, quota) = (sum.sessions, sum.refused, sum.quota);
+    let room = quota.and_then(|quota| quota.room);
     [
         user.as_str().to_owned(),
         user.domain().to_owned(),
@@ -98,8 +103,8 @@ fn row(user: &UserName, sum: &Delta) -> String {
         text(sum.mailbox.map(|(_, mailbox)| mailbox.octets)),
         text(sum.mailbox.map(|(_, mailbox)| mailbox.hidden_messages)),
         text(sum.mailbox.map(|(_, mailbox)| mailbox.hidden_octets)),
-        text(quota.map(|quota| quota.used)),
-        text(quota.map(|quota| quota.limit)),
+        text(room.map(|room| room.used)),
+        text(room.map(|room| room.limit)),
         text(quota.map(|quota| quota.at)),
         text(sum.keeps_mail.map(u8::from)),
         text(sum.family),
@@ -217,10 +222,18 @@ fn facts_know_what_was_written() {
         let store = place.open().await;
         let anna = user("anna");
         assert_eq!(store.facts(&anna).await.expect("facts").last_seen, None);
-        let quota = Delta::quota(Quota { used: 1, limit: 2, at: NOW + 1 });
+        let quota = Delta::quota(Quota { room: Some(Room { used: 1, limit: 2 }), at: NOW + 1 });
         let ended = |family| {
             let (messages, octets, deleted) = (1, 10, 0);
-            Delta::ended(&Ended { at: NOW, messages, octets, deleted, family, family_known: false })
+            Delta::ended(&Ended {
+                at: NOW,
+                messages,
+                octets,
+                deleted,
+                family,
+                mailbox: None,
+                family_known: false,
+            })
         };
         let delta = event(NOW, 0).and(quota).and(ended("mutt"));
         store.add_usage(&[(anna.clone(), delta)]).await.expect("written");

@@ -99,10 +99,11 @@ fn a_notice_that_is_read_or_deleted_is_no_use_of_pop3() {
     assert!(log.contains("\"del\":\"1/3\"") && log.contains("\"retr\":\"2/"), "{log}");
     let sent = MESSAGE.len() + "+OK 32 octets\r\n".len() + ".\r\n".len();
     let expected = format!("2|1|{sent}|0|2|1");
-    assert_eq!(row(&place, &columns), Some(expected));
+    assert_eq!(row(&place, &columns).as_ref(), Some(&expected));
     commands(&["RETR 1", "DELE 1"], ("policy.mode", "\"imap-only\""));
-    let expected = format!("3|1|{sent}|0|2|1");
+    // Who is shown nothing else is refused in another form.
     assert_eq!(row(&place, &columns), Some(expected));
+    assert_eq!(row(&place, &["refused"]).as_deref(), Some("1"));
 }
 
 /// A maildrop that holds only the farewell says nothing about the mailbox.
@@ -119,22 +120,44 @@ fn what_was_not_looked_at_stays_as_it_was() {
         let proxy = start(&dovecot, &url(&place), &changes);
         session(&proxy, &user, &["STAT"]);
     }
-    assert_eq!(row(&place, &columns).as_deref(), Some("2|3|0"));
+    assert_eq!(row(&place, &columns).as_deref(), Some("1|3|0"));
 }
 
 #[test]
-fn the_quota_is_asked_for_once_a_day() {
-    let dovecot = Dovecot::start_with(
-        "mail_plugins = quota
-protocol imap {
-  mail_plugins = quota imap_quota
+fn what_a_session_hid_counts_as_hidden_when_it_is_over() {
+    let dovecot = Dovecot::start();
+    let user = dovecot.user(NAME, "secret");
+    dovecot.deliver(&user, [MESSAGE; 3]);
+    let place = sqlite();
+    let proxy = start(&dovecot, &url(&place), &[]);
+    session(&proxy, &user, &["DELE 1", "DELE 3"]);
+    drop(proxy);
+    let columns = ["maildrop_messages", "maildrop_octets", "hidden_messages", "hidden_octets"];
+    let octets = MESSAGE.len();
+    let expected = format!("1|{octets}|2|{}", 2 * octets);
+    assert_eq!(row(&place, &columns), Some(expected));
 }
-plugin {
+
+/// A mailbox without a limit as well: some servers count every message before they say so.
+#[test]
+fn the_quota_is_asked_for_once_a_day() {
+    for (rule, expected) in [("quota_rule = *:storage=4M", "0|4194304"), ("", "-|-")] {
+        asked_once(rule, expected);
+    }
+}
+
+fn asked_once(rule: &str, expected: &str) {
+    let dovecot = Dovecot::start_with(&format!(
+        "mail_plugins = quota
+protocol imap {{
+  mail_plugins = quota imap_quota
+}}
+plugin {{
   quota = count:User quota
-  quota_rule = *:storage=4M
+  {rule}
   quota_vsizes = yes
-}",
-    );
+}}"
+    ));
     let user = dovecot.user(NAME, "secret");
     let place = sqlite();
     let asked = |proxy: &Proxy| {
@@ -146,7 +169,7 @@ plugin {
     // It is in memory alone, most likely.
     session(&proxy, &user, &[]);
     drop(proxy);
-    assert_eq!(row(&place, &["quota_used", "quota_limit"]).as_deref(), Some("0|4194304"));
+    assert_eq!(row(&place, &["quota_used", "quota_limit"]).as_deref(), Some(expected));
     let proxy = start(&dovecot, &url(&place), &[]);
     session(&proxy, &user, &[]);
     assert_eq!(asked(&proxy), 0);

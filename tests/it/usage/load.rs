@@ -92,8 +92,10 @@ impl Load {
             },
         );
         let (messages, octets, deleted) = (0, 0, 0);
-        self.ledger
-            .ended(user, &Ended { at, messages, octets, deleted, family: UNKNOWN, family_known: true });
+        self.ledger.ended(
+            user,
+            &Ended { at, messages, octets, deleted, family: UNKNOWN, mailbox: None, family_known: true },
+        );
     }
 
     /// Rows that PostgreSQL has inserted or updated in all tables, once it has counted what we have written.
