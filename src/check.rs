@@ -1,6 +1,7 @@
 //! `lastpop check`: reads the configuration as `serve` would, connects to every upstream address, and says
 //! what it found in sentences that an operator can act on. Needs no user and no password.
 
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,19 +25,16 @@ pub enum Verdict {
 }
 
 /// Checks, and prints what it finds to stdout.
-#[allow(clippy::print_stdout, reason = "this is a report")]
 pub async fn check(path: &Path) -> Result<Verdict, StartError> {
     let config = config::load(path)?;
-    println!("{}: the configuration is valid.", path.display());
+    say(&format!("{}: the configuration is valid.", path.display()));
     let files = config.tls.certificates.iter().map(|files| (files.chain.as_path(), files.key.as_path()));
     Certificates::load(files)?;
-    for line in listeners(&config) {
-        println!("{line}");
-    }
-    templates::load(config.notices.directory.as_deref(), &config.policy.language)
-        .map_err(crate::session::context::SettingsError::from)?;
-    println!("{}", state(&config.state.url));
-    println!("{}", admin(&config.admin));
+    listeners(&config).iter().for_each(|line| say(line));
+    templates::for_config(&config).map_err(crate::session::context::SettingsError::from)?;
+    switch(&config, jiff::Timestamp::now()).into_iter().for_each(say);
+    say(&state(&config.state.url));
+    say(&admin(&config.admin));
     let tls = tls::client(config.upstream.verify, config.upstream.ca_file.as_deref())?;
     let mut usable = false;
     for address in &config.upstream.address {
@@ -55,12 +53,42 @@ pub async fn check(path: &Path) -> Result<Verdict, StartError> {
             Ok(client) => {
                 let lines = found(address, &config, client).await;
                 usable |= lines.usable;
-                lines.text.iter().for_each(|line| println!("{line}"));
+                lines.text.iter().for_each(|line| say(line));
             }
-            Err(error) => println!("upstream {address}: CANNOT BE USED: {}", advice(&error)),
+            Err(error) => say(&format!("upstream {address}: CANNOT BE USED: {}", advice(&error))),
         }
     }
     Ok(if usable { Verdict::Usable } else { Verdict::Unreachable })
+}
+
+/// Says a line. Whoever reads no more still gets the exit code.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// What would surprise when users are switched.
+fn switch(config: &Config, now: jiff::Timestamp) -> Vec<&'static str> {
+    let (policy, windows) = (&config.policy, config.policy.windows());
+    let mut lines = Vec::new();
+    if !policy.brownout.is_empty()
+        && windows.active(now).or(windows.next(now).map(|(from, _)| from)).is_none()
+    {
+        lines.push(
+            "policy: WARNING: all windows in [[policy.brownout]] are over, so the mode \"brownout\" refuses nobody.",
+        );
+    }
+    if policy.url.is_none() {
+        lines.push(
+            "policy: policy.url is empty, so no notice that names a page by {url} is shown: the built-in ones do.",
+        );
+    }
+    if config.users.default_domain.is_empty() && config.notices.sender_domain.is_none() {
+        lines.push(
+            "notices: users without a domain would get them from postmaster@lastpop.invalid; set \
+            notices.sender_domain, or users.default_domain.",
+        );
+    }
+    lines
 }
 
 fn listeners(config: &Config) -> Vec<String> {

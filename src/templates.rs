@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::notice::{Kind, MAX_TEMPLATE, Template, TemplateError, Templates};
+use crate::config::{Config, Domain};
+use crate::notice::{Kind, MAX_TEMPLATE, Placeholder, Template, TemplateError, Templates};
+use crate::policy::{Mode, Response};
 use crate::words::Language;
 
 /// Most templates in the directory and its folders. They are kept in memory.
@@ -55,17 +57,90 @@ pub enum TemplatesError {
     },
     /// The language for everybody has no template.
     #[error(
-        "policy.language is \"{language}\", but there is no {kind}.{language}.eml for all domains; write one and \
-        name its folder in notices.directory, or choose another language",
+        "{key} is \"{language}\", but there is no {kind}.{language}.eml for {domain}; write one and name its folder in \
+        notices.directory, or choose another language",
         language = language.as_str(),
-        kind = kind.as_str()
+        kind = kind.as_str(),
+        domain = if domain.is_empty() { "all domains" } else { domain.as_str() }
     )]
     NoLanguage {
+        /// Who chose the language.
+        key: String,
         /// The language.
         language: Language,
         /// What is missing in it.
         kind: Kind,
+        /// Where; empty: for all domains.
+        domain: String,
     },
+    /// Customers would be asked to open a page that is not named.
+    #[error(
+        "{key} is \"{value}\", so customers see the {kind}, which names a page by {{url}}, but policy.url is empty: set \
+        it, or write a template without it",
+        kind = kind.as_str()
+    )]
+    NoPage {
+        /// Who shows it.
+        key: String,
+        /// Its value.
+        value: &'static str,
+        /// What they see.
+        kind: Kind,
+    },
+}
+
+/// The templates that a configuration names, if customers can be shown them: in the languages of the domains, and with
+/// the page that they name.
+pub fn for_config(config: &Config) -> Result<Templates, TemplatesError> {
+    let (policy, notices) = (&config.policy, &config.notices);
+    let templates = load(notices.directory.as_deref(), &policy.language)?;
+    shows(&templates, config, "", None)?;
+    for (name, domain) in config.domains.iter() {
+        if let Some(language) = &domain.language {
+            speaks(&templates, &format!("domains.\"{name}\".language"), name, language)?;
+        }
+        shows(&templates, config, name, Some(domain))?;
+    }
+    Ok(templates)
+}
+
+fn speaks(templates: &Templates, key: &str, domain: &str, language: &Language) -> Result<(), TemplatesError> {
+    match Kind::ALL.into_iter().find(|kind| !templates.has(*kind, domain, language)) {
+        Some(kind) => Err(TemplatesError::NoLanguage {
+            key: key.to_owned(),
+            language: language.clone(),
+            kind,
+            domain: domain.to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// What customers of a domain see must not lead to a page without an address.
+fn shows(
+    templates: &Templates,
+    config: &Config,
+    name: &str,
+    domain: Option<&Domain>,
+) -> Result<(), TemplatesError> {
+    let policy = &config.policy;
+    if policy.url(domain).is_some() {
+        return Ok(());
+    }
+    let mode = domain.and_then(|domain| domain.mode).unwrap_or(policy.mode);
+    let response = policy.response(domain);
+    let by_mode =
+        matches!(mode, Mode::Notice | Mode::Brownout).then_some((Kind::Notice, "mode", mode.as_str()));
+    let by_response = (response == Response::Notice).then_some((Kind::Farewell, "response", "notice"));
+    let language = domain.and_then(|domain| domain.language.as_ref());
+    for (kind, key, value) in [by_mode, by_response].into_iter().flatten() {
+        let chosen = templates.choose(kind, name, None, language);
+        if chosen.template.placeholders().contains(&Placeholder::Url) {
+            let section = if name.is_empty() { "policy".to_owned() } else { format!("domains.\"{name}\"") };
+            return Err(TemplatesError::NoPage { key: format!("{section}.{key}"), value, kind });
+        }
+    }
+    Ok(())
 }
 
 /// A file that should be a template.
@@ -78,7 +153,7 @@ struct Found {
 
 /// The built-in templates, and those of the directory over them: `KIND.LANGUAGE.eml` for all domains,
 /// `DOMAIN/KIND.LANGUAGE.eml` for one. `language` is for whoever has none; there must be templates in it.
-pub fn load(directory: Option<&Path>, language: &Language) -> Result<Templates, TemplatesError> {
+fn load(directory: Option<&Path>, language: &Language) -> Result<Templates, TemplatesError> {
     let mut templates = Templates::built_in(language.clone());
     let mut seen = HashSet::new();
     for Found { path, domain } in directory.map(found).transpose()?.unwrap_or_default() {
@@ -90,10 +165,8 @@ pub fn load(directory: Option<&Path>, language: &Language) -> Result<Templates, 
         let template = Template::parse(&file).map_err(|error| TemplatesError::Broken { path, error })?;
         templates.insert(&domain, kind, language, template);
     }
-    match Kind::ALL.into_iter().find(|kind| !templates.has(*kind, language)) {
-        Some(kind) => Err(TemplatesError::NoLanguage { language: language.clone(), kind }),
-        None => Ok(templates),
-    }
+    speaks(&templates, "policy.language", "", language)?;
+    Ok(templates)
 }
 
 /// What the name says.

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::words::DomainName;
+
 /// `[users]`: how names are made canonical.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -83,11 +85,13 @@ impl fmt::Display for UserName {
 fn domain_or_empty<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     use serde::de::{Error, Unexpected};
     let text = String::deserialize(from)?;
-    let fits = text.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-')) && text.len() <= 253;
-    if fits {
-        Ok(text.to_lowercase())
+    if text.is_empty() || DomainName::parse(&text).is_some() {
+        Ok(text.to_ascii_lowercase())
     } else {
-        Err(D::Error::invalid_value(Unexpected::Str(&text), &"a domain such as \"example.net\", or nothing"))
+        Err(D::Error::invalid_value(
+            Unexpected::Str(&text),
+            &"a domain in ASCII such as \"example.net\", or \"\"",
+        ))
     }
 }
 

@@ -1,4 +1,5 @@
-//! What sentences and notices for customers are made with: a language, and the page that says how to switch.
+//! Words of the configuration: a domain; and what sentences and notices for customers are made with, a language and the
+//! page that says how to switch.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -10,6 +11,35 @@ const MAX_LANGUAGE: usize = 35;
 
 /// Longest address of a page, in octets. It must fit into one line of a text that a person reads.
 const MAX_URL: usize = 256;
+
+/// Longest domain name, in octets (RFC 1035 §3.1, without the root).
+const MAX_DOMAIN: usize = 253;
+
+/// Longest label of a domain name, in octets (RFC 1035 §2.3.4).
+const MAX_LABEL: usize = 63;
+
+/// A domain name in ASCII that can stand behind the `@` of an address without quotes; an internationalised one in its
+/// `xn--` form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainName(String);
+
+impl DomainName {
+    /// Labels of letters, digits, `_` and inner `-` (RFC 1035 §2.3.1), with dots between them.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_label = |label: &str| {
+            (1..=MAX_LABEL).contains(&label.len())
+                && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet))
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        (text.len() <= MAX_DOMAIN && text.split('.').all(is_label)).then(|| Self(text.to_owned()))
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 /// A language tag (RFC 5646) in lower case: `en`, `lv`, `pt-br`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -134,6 +164,28 @@ mod tests {
         }
         assert_eq!(Language::lookup("pt-br").collect::<Vec<_>>(), ["pt-br", "pt"]);
         assert_eq!(Language::lookup("lv").collect::<Vec<_>>(), ["lv"]);
+    }
+
+    #[test]
+    fn domains() {
+        for text in ["example.net", "localhost", "xn--e-pasts.lv"] {
+            assert_eq!(DomainName::parse(text).expect(text).as_str(), text);
+        }
+        for text in [
+            "",
+            "a..b",
+            ".a",
+            "a.",
+            "a b",
+            "a>b",
+            "pasts.ēģ",
+            "-a.lv",
+            "a-.lv",
+            &"x".repeat(64),
+            &"x.".repeat(127),
+        ] {
+            assert_eq!(DomainName::parse(text), None, "{text}");
+        }
     }
 
     #[test]

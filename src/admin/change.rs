@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use super::auth::Caller;
 use super::problem::Problem;
 use super::view::{View, setting};
-use super::{Shared, redownload, store_problem};
+use super::{Shared, redownload, store_problem, warnings};
 use crate::api::{self, Order, SetMode};
 use crate::policy::{Mode, Planned, Rules, Setting};
 use crate::store::waves::WaveError;
@@ -104,21 +104,6 @@ async fn answer(
             (view.effective(&rules), Some(followers.map_err(store_problem)?))
         }
     };
-    let mut warnings = Vec::new();
-    let policy = &view.settings().policy;
-    let mode = after.planned.map_or(after.mode, |planned| planned.mode);
-    if mode == Some(Mode::Brownout)
-        && view.settings().windows.next(crate::policy::instant(view.now)).is_none()
-    {
-        warnings.push(
-            "No window is to come ([[policy.brownout]]), so nobody will be refused: this is like notice."
-                .to_owned(),
-        );
-    }
-    if matches!(mode, Some(Mode::Notice | Mode::Brownout)) && policy.url.is_none() {
-        warnings
-            .push("policy.url is empty, so the notice cannot say where to read how to switch.".to_owned());
-    }
     Ok(api::Change {
         subject: subject.name().to_owned(),
         dry_run,
@@ -126,7 +111,7 @@ async fn answer(
         after: setting(after),
         effective,
         followers,
-        warnings,
+        warnings: warnings::of(&view, subject, after),
     })
 }
 

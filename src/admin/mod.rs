@@ -29,6 +29,7 @@ pub mod token_file;
 pub mod tokens;
 pub mod users;
 mod view;
+mod warnings;
 pub mod waves;
 
 use std::sync::Arc;

@@ -57,6 +57,13 @@ fn modes(config: &Config) -> Result<(), String> {
              window several days (\"mon-fri\") or a span of dates (\"2026-12-01..2026-12-14\")"
         ));
     }
+    if config.policy.windows().are_endless() {
+        return Err(
+            "the windows in [[policy.brownout]] leave no moment of the week outside, so nobody in the mode \
+            \"brownout\" could ever log in: that is the mode \"imap-only\"; leave a gap"
+                .to_owned(),
+        );
+    }
     let everyone = ("policy.mode".to_owned(), Some(config.policy.mode));
     let domains =
         config.domains.iter().map(|(name, domain)| (format!("domains.\"{name}\".mode"), domain.mode));
@@ -194,6 +201,10 @@ mod tests {
             (
                 "[domains.\"example.net\"]\nmode = \"brownout\"\n".to_owned(),
                 "domains.\"example.net\".mode is \"brownout\", but there is no",
+            ),
+            (
+                "[[policy.brownout]]\ndays = \"daily\"\nfrom = \"00:00\"\nto = \"00:00\"\n".to_owned(),
+                "leave no moment of the week outside",
             ),
             (
                 WINDOW.repeat(101),

@@ -8,12 +8,10 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::values;
 use crate::policy::{Language, Mode, Response, Sentences, Url};
+use crate::words::DomainName;
 
 /// Domains that a configuration may name. The state holds rules for any number of them.
 const MAX_DOMAINS: usize = 10_000;
-/// Longest domain name, in octets, and longest label of one (RFC 1035 §2.3.4).
-const MAX_NAME: usize = 253;
-const MAX_LABEL: usize = 63;
 
 /// What is different for the users of one domain. What is not set is as for everyone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -95,13 +93,7 @@ impl TryFrom<String> for Name {
 
     fn try_from(text: String) -> Result<Self, String> {
         let name = text.to_ascii_lowercase();
-        let is_label = |label: &str| {
-            (1..=MAX_LABEL).contains(&label.len())
-                && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet))
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-        };
-        if name.len() <= MAX_NAME && name.split('.').all(is_label) {
+        if DomainName::parse(&name).is_some() {
             return Ok(Self(name));
         }
         let what_else = match text.as_str() {

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected};
 
 use super::values;
-use crate::notice::{Campaign, MailDomain};
+use crate::notice::Campaign;
+use crate::words::DomainName;
 
 /// `[notices]`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -21,15 +22,28 @@ pub struct Notices {
     /// The domain that notices come from: `{sender_domain}` in templates, and in Message-ID. Without it that
     /// is the user's.
     #[serde(deserialize_with = "domain_or_empty")]
-    pub sender_domain: Option<MailDomain>,
+    pub sender_domain: Option<DomainName>,
 }
 
 fn campaign<'de, D: Deserializer<'de>>(from: D) -> Result<Campaign, D::Error> {
-    parsed(from, Campaign::parse, "1 to 32 letters without accents, digits, dots, hyphens and underscores")
+    const EXPECTED: &str = "1 to 32 letters without accents, digits, dots, hyphens and underscores";
+    // In the environment nothing tells a number from a name that looks like one.
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Number(u64),
+    }
+    let text = match Written::deserialize(from) {
+        Ok(Written::Text(text)) => text,
+        Ok(Written::Number(number)) => number.to_string(),
+        Err(_) => return Err(D::Error::custom(format!("expected {EXPECTED}"))),
+    };
+    Campaign::parse(&text).ok_or_else(|| D::Error::invalid_value(Unexpected::Str(&text), &EXPECTED))
 }
 
-fn domain_or_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<MailDomain>, D::Error> {
-    parsed(from, or_empty(MailDomain::parse), "a domain in ASCII such as \"example.net\", or \"\"")
+fn domain_or_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DomainName>, D::Error> {
+    parsed(from, or_empty(DomainName::parse), "a domain in ASCII such as \"example.net\", or \"\"")
 }
 
 fn or_empty<T>(parse: impl Fn(&str) -> Option<T>) -> impl Fn(&str) -> Option<Option<T>> {
@@ -57,9 +71,11 @@ mod tests {
         .expect("a section");
         assert_eq!(set.directory, Some(PathBuf::from("/etc/lastpop/notices")));
         assert_eq!(set.campaign.as_str(), "2026-11");
-        assert_eq!(set.sender_domain, MailDomain::parse("example.net"));
+        assert_eq!(set.sender_domain, DomainName::parse("example.net"));
         let not: Notices = toml::from_str("directory = \"\"\nsender_domain = \"\"\n").expect("a section");
         assert_eq!(not, Notices::default());
+        let number: Notices = toml::from_str("campaign = 2").expect("a section");
+        assert_eq!(number.campaign.as_str(), "2");
     }
 
     #[test]
@@ -67,7 +83,7 @@ mod tests {
         for (text, expected) in [
             ("campaign = \"\"", "expected 1 to 32 letters"),
             ("campaign = \"wave 2\"", "expected 1 to 32 letters"),
-            ("campaign = 2", "expected a string"),
+            ("campaign = -2", "expected 1 to 32 letters"),
             ("sender_domain = \"ēģ.lv\"", "expected a domain in ASCII"),
             ("templates = \"\"", "unknown field `templates`"),
         ] {

@@ -67,7 +67,7 @@ impl Clients {
             )?,
             refused_logins: to.counters(
                 "refused_logins_total",
-                "Logins with the right password that the user's mode refused.",
+                "Logins that the user's mode refused; with policy.verify_before_refusing = false whatever the password.",
                 ("mode", &REFUSING),
             )?,
             plaintext_logins: to

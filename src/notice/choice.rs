@@ -89,11 +89,11 @@ impl Templates {
             })
     }
 
-    /// Is there a template for all domains in this language?
-    pub fn has(&self, kind: Kind, language: &Language) -> bool {
+    /// Is there a template for this domain in this language? The empty domain is all of them.
+    pub fn has(&self, kind: Kind, domain: &str, language: &Language) -> bool {
         [language.clone(), language.primary()]
             .into_iter()
-            .any(|language| self.in_language(kind, "", language).is_some())
+            .any(|language| self.in_language(kind, domain, language).is_some())
     }
 
     fn in_language<'a>(&'a self, kind: Kind, domain: &'a str, language: Language) -> Option<Chosen<'a>> {
@@ -178,7 +178,7 @@ mod tests {
         let mut all = Templates::built_in(Language::english());
         all.insert("example.net", Kind::Notice, language("de"), template("own"));
         for (tag, there) in [("en", true), ("lv", true), ("lv-lv", true), ("en-gb", true), ("de", false)] {
-            assert_eq!(all.has(Kind::Notice, &language(tag)), there, "{tag}");
+            assert_eq!(all.has(Kind::Notice, "", &language(tag)), there, "{tag}");
         }
     }
 }

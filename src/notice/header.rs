@@ -3,7 +3,8 @@
 use super::placeholder::{Placeholder, Text};
 use super::problem::{MAX_FIELD, MAX_FIELDS, Problem, TemplateError};
 use super::template::Line;
-use super::words::{MailDomain, is_local_part};
+use super::words::is_local_part;
+use crate::words::DomainName;
 
 /// Longest name of a field, in octets; more than any name in use has.
 const MAX_NAME: usize = 60;
@@ -43,7 +44,7 @@ pub(super) struct Address {
 /// What stands behind the `@`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Domain {
-    This(MailDomain),
+    This(DomainName),
     OfUser,
     OfSender,
 }
@@ -152,7 +153,7 @@ impl Domain {
         match text {
             "{domain}" => Some(Self::OfUser),
             "{sender_domain}" => Some(Self::OfSender),
-            _ => MailDomain::parse(text).map(Self::This),
+            _ => DomainName::parse(text).map(Self::This),
         }
     }
 }

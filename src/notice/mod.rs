@@ -24,4 +24,4 @@ pub use placeholder::Placeholder;
 pub use problem::{MAX_TEMPLATE, Problem, TemplateError};
 pub use render::{Facts, MAX_MESSAGE, render};
 pub use template::Template;
-pub use words::{Campaign, Kind, MailDomain};
+pub use words::{Campaign, Kind};

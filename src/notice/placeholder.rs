@@ -9,7 +9,7 @@ pub enum Placeholder {
     User,
     /// The user's domain; nothing where the name has none.
     Domain,
-    /// `notices.url`: the page that tells how to switch.
+    /// `policy.url`, or the domain's own: the page that tells how to switch.
     Url,
     /// The campaign.
     Campaign,

@@ -7,7 +7,8 @@ use super::header::{Address, Domain};
 use super::identity::message_id;
 use super::placeholder::Placeholder;
 use super::template::Template;
-use super::words::{Campaign, Kind, MailDomain, is_local_part};
+use super::words::{Campaign, Kind, is_local_part};
+use crate::words::DomainName;
 
 /// Largest message, in octets. At worst an octet of a template becomes 5.2 in its header, of which there are
 /// 8 KiB at most, and 2.4 in a body, half of it accents and half of it ends of lines; an octet of a value
@@ -39,7 +40,7 @@ pub struct Facts<'a> {
     /// The campaign.
     pub campaign: &'a Campaign,
     /// The domain that the message comes from; without it that is the user's.
-    pub sender_domain: Option<&'a MailDomain>,
+    pub sender_domain: Option<&'a DomainName>,
     /// The date of the message, in Unix seconds.
     pub date: i64,
     /// Which message it is.
@@ -99,8 +100,8 @@ struct Values([String; Placeholder::ALL.len()]);
 
 impl Values {
     fn of(facts: &Facts<'_>) -> Self {
-        let of_user = MailDomain::parse(facts.domain);
-        let sender = facts.sender_domain.or(of_user.as_ref()).map_or(NOWHERE, MailDomain::as_str);
+        let of_user = DomainName::parse(facts.domain);
+        let sender = facts.sender_domain.or(of_user.as_ref()).map_or(NOWHERE, DomainName::as_str);
         let value = |place| match place {
             Placeholder::User => facts.user,
             Placeholder::Domain => facts.domain,
@@ -125,7 +126,7 @@ impl Values {
         let of_user = self.get(Placeholder::Domain);
         let domain = match &address.domain {
             Domain::This(domain) => domain.as_str(),
-            Domain::OfUser if MailDomain::parse(of_user).is_some() => of_user,
+            Domain::OfUser if DomainName::parse(of_user).is_some() => of_user,
             Domain::OfUser | Domain::OfSender => of_sender,
         };
         let mut words = phrase_words(&address.name.filled(|place| self.get(place)));
@@ -152,7 +153,7 @@ fn line(value: &str) -> String {
 /// Can a message be addressed to this user name as it is?
 fn is_address(user: &str) -> bool {
     user.split_once('@')
-        .is_some_and(|(local_part, domain)| is_local_part(local_part) && MailDomain::parse(domain).is_some())
+        .is_some_and(|(local_part, domain)| is_local_part(local_part) && DomainName::parse(domain).is_some())
 }
 
 /// RFC 5322 §3.3, in UTC. What lies outside of the calendar becomes its beginning.

@@ -94,9 +94,9 @@ const BUILT_IN: [BuiltIn; 2] = [
     BuiltIn {
         language: "lv",
         this_account: "sis konts",
-        imap_only: "Ar POP3 {user} vairs nav pieejams. Ludzu, iestatiet sava e-pasta programma IMAP.",
-        brownout: "Ar POP3 {user} nav pieejams lidz {until}, un driz nebus vispar. Ludzu, iestatiet sava e-pasta \
-            programma IMAP.",
+        imap_only: "Ar POP3 {user} vairs nav pieejams. Ludzu, iestatiet IMAP sava e-pasta programma.",
+        brownout: "Ar POP3 {user} nav pieejams lidz {until} un driz nebus pieejams vispar. Ludzu, iestatiet IMAP \
+            sava e-pasta programma.",
         how: " Ka to izdarit: {url}",
     },
 ];
@@ -206,12 +206,12 @@ mod tests {
             ),
             (
                 latvian.imap_only(nobody),
-                "Ar POP3 sis konts vairs nav pieejams. Ludzu, iestatiet sava e-pasta programma IMAP.",
+                "Ar POP3 sis konts vairs nav pieejams. Ludzu, iestatiet IMAP sava e-pasta programma.",
             ),
             (
                 with_url(latvian).brownout(until, anna),
-                "Ar POP3 anna@example.net nav pieejams lidz 2026-12-01 11:00 EET, un driz nebus vispar. Ludzu, \
-                iestatiet sava e-pasta programma IMAP. Ka to izdarit: https://example.net/imap",
+                "Ar POP3 anna@example.net nav pieejams lidz 2026-12-01 11:00 EET un driz nebus pieejams vispar. Ludzu, \
+                iestatiet IMAP sava e-pasta programma. Ka to izdarit: https://example.net/imap",
             ),
         ];
         for (told, expected) in table {

@@ -20,6 +20,9 @@ pub const MAX_WINDOWS: usize = 100;
 /// told as far as it was followed.
 const MAX_DAYS: usize = 40;
 
+/// Seconds of eight days: a union of weekly windows that lasts so long never ends.
+const LONGER_THAN_A_WEEK: i64 = 8 * 24 * 60 * 60;
+
 /// `[[policy.brownout]]`: a window, on each of some days.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,6 +74,14 @@ impl Windows {
     pub fn next(&self, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
         let after = self.active(now).unwrap_or(now);
         self.union(after).filter(|(from, _)| *from > after)
+    }
+
+    /// Do the days of the week leave no moment outside? Then it is no brownout. In which week does not matter.
+    pub fn are_endless(&self) -> bool {
+        let weekly = |window: &&Window| matches!(window.days, Days::Week(_));
+        let weekly = self.windows.iter().filter(weekly).cloned().collect();
+        let weekly = Self { zone: TimeZone::UTC, windows: weekly };
+        weekly.active(Timestamp::UNIX_EPOCH).is_some_and(|until| until.as_second() > LONGER_THAN_A_WEEK)
     }
 
     /// The first union of windows that ends after `now`. It may have begun earlier than told when it began
@@ -150,6 +161,21 @@ mod tests {
         for time in ["9:00", "24:00", "09:60", "0900", "+9:00", "09:00:00", ""] {
             let text = format!("days = \"daily\"\nfrom = \"{time}\"\nto = \"12:00\"");
             assert!(toml::from_str::<Window>(&text).is_err(), "{time}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_brownout() {
+        for (list, endless) in [
+            (&[("daily", "00:00", "00:00")][..], true),
+            (&[("daily", "12:00", "00:00"), ("mon-sun", "00:00", "12:00")], true),
+            (&[("mon-fri", "00:00", "00:00"), ("sat-sun", "00:00", "00:00")], true),
+            (&[("daily", "00:00", "23:59")], false),
+            (&[("mon-sat", "00:00", "00:00")], false),
+            (&[("1970-01-01..2100-01-01", "00:00", "00:00")], false),
+            (&[], false),
+        ] {
+            assert_eq!(windows("Europe/Riga", list).are_endless(), endless, "{list:?}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! What all sessions of one process share, and what each takes of the configuration when it begins.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Once, OnceLock};
 
 use arc_swap::ArcSwap;
 use tokio_rustls::TlsAcceptor;
@@ -90,6 +90,8 @@ pub struct Settings {
     pub notices: Notices,
     /// How notices read.
     pub templates: Templates,
+    /// Called when somebody was told that notices lack their page.
+    pub no_page: Once,
     /// Where the upstream is.
     pub dialer: Dialer,
     /// How to speak to it.
@@ -153,7 +155,8 @@ impl Settings {
             windows: config.policy.windows(),
             domains: config.domains.clone(),
             notices: config.notices.clone(),
-            templates: templates::load(config.notices.directory.as_deref(), &config.policy.language)?,
+            templates: templates::for_config(config)?,
+            no_page: Once::new(),
             dialer: Dialer::Network {
                 addresses: upstream.address.clone(),
                 connect_timeout: upstream.connect_timeout,

@@ -2,6 +2,8 @@
 //!
 //! Nothing of it touches IMAP. Deleting it is remembered in the state store, before QUIT is answered.
 
+use std::sync::atomic::Ordering;
+
 use super::context::{Context, Settings};
 use crate::notice::{self, Campaign, Kind};
 use crate::store::{self, Facts, StoreError};
@@ -20,7 +22,8 @@ pub struct Notice {
 impl Notice {
     /// The notice of this kind, unless the user has deleted it. `now` is in Unix seconds.
     ///
-    /// Its octets stay the same for the whole campaign: it is made of what the campaign began with.
+    /// Its octets stay the same for the whole campaign: it is made of what the campaign began with, as long as the user
+    /// gets the template for the same domain and language.
     pub async fn prepare(
         kind: Kind,
         user: &UserName,
@@ -47,7 +50,25 @@ impl Notice {
             url: settings.policy.url(domain).map_or("", Url::as_str),
             sender: settings.notices.sender_domain.as_ref(),
         };
+        if kind == Kind::Notice && source.lacks_its_page() {
+            settings.no_page.call_once(|| {
+                tracing::warn!(
+                    "no notice is shown where it names a page by {{url}} and there is none: set policy.url, and reload"
+                );
+            });
+            return Ok(None);
+        }
         let begun = cx.store.campaign(&source, now).await?;
+        if begun.differs_from(&source) && !begun.told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                campaign = campaign.as_str(),
+                kind = kind.as_str(),
+                domain = source.domain,
+                language = source.language.as_str(),
+                "the notice was changed after its campaign began: customers go on seeing it as it was; choose another \
+                notices.campaign to show the new one to everybody"
+            );
+        }
         let text = notice::render(
             &begun.template,
             &notice::Facts {

@@ -1,12 +1,13 @@
 //! Notices: what a campaign began with, and who has deleted the notice.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::database::{BUSY, in_time, on};
 use super::{Facts, Store, StoreError};
-use crate::notice::{Kind, MailDomain, Template};
+use crate::notice::{Kind, Placeholder, Template};
 use crate::users::UserName;
-use crate::words::Language;
+use crate::words::{DomainName, Language};
 
 /// Templates of campaigns that are kept in memory, a few kilobytes each.
 pub(super) const CACHED: usize = 1_000;
@@ -24,7 +25,16 @@ pub struct Begun {
     /// The page that it names.
     pub url: String,
     /// The domain that it comes from, if not from the user's.
-    pub sender: Option<MailDomain>,
+    pub sender: Option<DomainName>,
+    /// Was somebody told that it has been edited since?
+    pub told: AtomicBool,
+}
+
+impl Begun {
+    /// Was something edited since?
+    pub fn differs_from(&self, now_is: &Source<'_>) -> bool {
+        self.template != *now_is.template || self.url != now_is.url || self.sender.as_ref() != now_is.sender
+    }
 }
 
 /// What a notice would be made of now.
@@ -43,7 +53,14 @@ pub struct Source<'a> {
     /// The page that it names, or nothing.
     pub url: &'a str,
     /// The domain that it comes from, if not from the user's.
-    pub sender: Option<&'a MailDomain>,
+    pub sender: Option<&'a DomainName>,
+}
+
+impl Source<'_> {
+    /// Would it lead to a page without an address?
+    pub fn lacks_its_page(&self) -> bool {
+        self.url.is_empty() && self.template.placeholders().contains(&Placeholder::Url)
+    }
 }
 
 impl Facts {
@@ -87,14 +104,14 @@ impl Store {
         on!(&self.database, pool => sqlx::query(insert)
             .bind(campaign).bind(kind.as_str()).bind(domain).bind(language.as_str())
             .bind(now).bind(now_is.template.source()).bind(now_is.url)
-            .bind(now_is.sender.map_or("", MailDomain::as_str))
+            .bind(now_is.sender.map_or("", DomainName::as_str))
             .execute(pool).await.map(drop))?;
         let (at, source, url, sender): (i64, String, String, String) = on!(&self.database, pool => sqlx::query_as(select)
                 .bind(campaign).bind(kind.as_str()).bind(domain).bind(language.as_str())
                 .fetch_one(pool).await)?;
         let template = Template::parse(source.as_bytes())
             .map_err(|_| StoreError::Foreign("a template of a notice that is none".to_owned()))?;
-        Ok(Begun { at, template, url, sender: MailDomain::parse(&sender) })
+        Ok(Begun { at, template, url, sender: DomainName::parse(&sender), told: AtomicBool::new(false) })
     }
 
     /// The user has deleted the notice: it is not shown again within this campaign.

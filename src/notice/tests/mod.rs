@@ -9,7 +9,7 @@ use super::header::OURS;
 use super::problem::{MAX_FIELDS, MAX_PLACEHOLDERS};
 use super::template::Template;
 use super::*;
-use crate::words::Language;
+use crate::words::{DomainName, Language};
 
 const HEADER: &str = "From: a@example.net\nSubject: s\n";
 const PARTS: &str = "\ntext\n\n<html></html>\n";
@@ -97,7 +97,7 @@ fn a_message_octet_for_octet() {
         temats, ka tas neietilpst vienā rindā\nX-Priority: 1\n\n.\n{user} = {campaign} \n\n<html>\n<a href=\"{url}\">\n</html>\n",
     );
     let campaign = Campaign::parse("2026-11").expect("a campaign");
-    let sender = MailDomain::parse("isp.example");
+    let sender = DomainName::parse("isp.example");
     let facts =
         Facts { sender_domain: sender.as_ref(), ..facts("ann@example.net", "example.net", &campaign) };
     let expected = "Date: Sun, 01 Nov 2026 09:30:00 +0000
@@ -139,7 +139,7 @@ Content-Transfer-Encoding: quoted-printable
 fn addresses_are_only_what_can_be_one() {
     let template = parsed(&format!("From: {{domain}} <a@{{domain}}>\nSubject: {{sender_domain}}\n{PARTS}"));
     let campaign = Campaign::default();
-    let sender = MailDomain::parse("isp.example");
+    let sender = DomainName::parse("isp.example");
     for (user, domain, sender, from, to, of_sender) in [
         ("ann@x.lv", "x.lv", None, "x.lv <a@x.lv>", Some("ann@x.lv"), "x.lv"),
         ("ann@x.lv", "x.lv", sender.as_ref(), "x.lv <a@x.lv>", Some("ann@x.lv"), "isp.example"),
@@ -237,7 +237,7 @@ proptest! {
         let octets = render(&template, &facts);
         prop_assert!(octets.len() <= MAX_MESSAGE);
         let message = decode::Message::read(&octets);
-        let sender = MailDomain::parse(&domain).map_or("lastpop.invalid".to_owned(), |_| domain.clone());
+        let sender = DomainName::parse(&domain).map_or("lastpop.invalid".to_owned(), |_| domain.clone());
         let said = |value: &str| value.replace(breaks_lines, "\u{fffd}");
         let all = format!("{} {} {} {} {sender}", said(&user), said(&domain), said(&url), campaign.as_str());
         prop_assert_eq!(message.field("Subject"), Some(all.clone()));

@@ -22,8 +22,9 @@ fn mode(proxy: &Proxy, user: &str) -> String {
 #[test]
 fn leaving_the_notice_is_confirmed() {
     let dovecot = Dovecot::start();
+    let page = ("policy.url", "\"https://example.net/imap\"");
     let notice = ("policy.response", "\"notice\"");
-    let proxy = Proxy::start_with(&dovecot, Upstream::Plain, &[notice], &[]);
+    let proxy = Proxy::start_with(&dovecot, Upstream::Plain, &[notice, page], &[]);
     assert_eq!(import(&proxy, IN, "").json()["changed"], 2);
 
     for (rows, query, users) in [(OUT, "", 2), (OUT, "&dry_run=true", 2), (LATER, "", 1)] {
@@ -63,8 +64,9 @@ fn leaving_the_notice_is_confirmed() {
 #[test]
 fn so_is_the_way_back_of_a_wave() {
     let dovecot = Dovecot::start();
+    let page = ("policy.url", "\"https://example.net/imap\"");
     let notice = ("policy.response", "\"notice\"");
-    let proxy = Proxy::start_with(&dovecot, Upstream::Plain, &[notice], &[]);
+    let proxy = Proxy::start_with(&dovecot, Upstream::Plain, &[notice, page], &[]);
     assert_eq!(import(&proxy, &IN.replace("imap-only", "notice"), "").json()["changed"], 2);
     let wave = r#"{"name": "all", "reason": "r", "target": {"domain": "example.net"},
         "steps": [{"at": "2026-01-01T00:00:00Z", "mode": "imap-only"}]}"#;

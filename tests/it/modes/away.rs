@@ -6,7 +6,7 @@ use std::time::Instant;
 use lastpop::store::Subject;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
-use super::{MESSAGE, answered, answered_soon, count, knock, of, quit, set};
+use super::{MESSAGE, PAGE, answered, answered_soon, count, knock, of, quit, set};
 use crate::support::desk::Desk;
 use crate::support::dovecot::Dovecot;
 use crate::support::pop3::Pop3;
@@ -60,7 +60,8 @@ fn modes_hold_on_while_the_state_is_away_and_follow_again_when_it_is_back() {
     }
     let url = server.url("away");
     let quoted = format!("\"{url}\"");
-    let mut proxy = Proxy::start_with(&dovecot, Upstream::Plain, &[("state.url", &quoted)], &[]);
+    let changes = [("state.url", quoted.as_str()), PAGE];
+    let mut proxy = Proxy::start_with(&dovecot, Upstream::Plain, &changes, &[]);
     let desk = Desk::open(&url);
     set(&desk, &of(imap), "imap-only");
     set(&desk, &of(notice), "notice");

@@ -1,6 +1,6 @@
 //! Real clients fetch the notice once, as a message like any other, and keep what they know of the maildrop.
 
-use super::{MESSAGE, count, held, quit};
+use super::{MESSAGE, PAGE, count, held, quit};
 use crate::clients::programs::{Client, Run};
 use crate::support::dovecot::{Dovecot, User};
 use crate::support::imap::Imap;
@@ -34,7 +34,7 @@ fn clients_fetch_the_notice_once_and_forget_nothing() {
     let dovecot = Dovecot::start();
     let names = ["poplib", "fetchmail", "getmail", "mpop"].map(|name| format!("{name}@example.net"));
     let users = dovecot.users(&names.each_ref().map(|name| (name.as_str(), "a password")));
-    let mut proxy = Proxy::start_with(&dovecot, Upstream::Plain, &[("policy.mode", "\"notice\"")], &[]);
+    let mut proxy = Proxy::start_with(&dovecot, Upstream::Plain, &[("policy.mode", "\"notice\""), PAGE], &[]);
     let homes = CLIENTS.map(|_| tempfile::tempdir().expect("a folder"));
     let run = |proxy: &Proxy, client: Client, delete: bool| {
         let at = CLIENTS.iter().position(|one| *one == client).expect("one of them");

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use lastpop::store::Subject;
 use lastpop::users::UserName;
 
-use super::{MESSAGE, answered, answered_soon, count, of, quit, set};
+use super::{MESSAGE, PAGE, answered, answered_soon, count, of, quit, set};
 use crate::support::desk::Desk;
 use crate::support::dovecot::Dovecot;
 use crate::support::imap::Imap;
@@ -63,7 +63,7 @@ fn a_notice_that_was_deleted_on_one_proxy_is_gone_on_all() {
     let user = dovecot.user("anna@example.net", "a password");
     dovecot.deliver(&user, [MESSAGE]);
     let notice = ("policy.mode", "\"notice\"");
-    let ([one, other], _desk) = fleet(&dovecot, &server, "fleet_notices", &[notice]);
+    let ([one, other], _desk) = fleet(&dovecot, &server, "fleet_notices", &[notice, PAGE]);
     let mut unique_ids = [&one, &other].map(|proxy| {
         let mut session = proxy.login(&user);
         let unique_id = session.command("UIDL 2");

@@ -1,7 +1,7 @@
 //! With a notice everything else of the maildrop is as without: numbers, sizes, unique-ids, octets; and the mailbox
 //! knows nothing of it. A notice stays as it is for its campaign, and comes once in each.
 
-use super::{MESSAGE, count, held, quit};
+use super::{MESSAGE, PAGE, count, held, quit};
 use crate::corpus::small;
 use crate::support::dovecot::{Dovecot, User};
 use crate::support::imap::Imap;
@@ -50,7 +50,7 @@ fn everything_but_the_notice_is_as_without_it() {
     dovecot.deliver(&user, messages.iter().map(|message| message.octets.as_slice()));
     let before = Imap::open(&dovecot, &user).messages();
     let without = Proxy::start(&dovecot, Upstream::Plain);
-    let with = Proxy::start_with(&dovecot, Upstream::Plain, &[NOTICE], &[]);
+    let with = Proxy::start_with(&dovecot, Upstream::Plain, &[NOTICE, PAGE], &[]);
 
     let mut session = without.login(&user);
     let as_ever = look(&mut session);
@@ -112,14 +112,14 @@ fn a_notice_stays_for_its_campaign_whatever_is_edited_and_comes_once_in_each() {
     };
     template("first");
     let directory = format!("\"{}\"", folder.path().display());
-    let changes = [NOTICE, ("notices.directory", directory.as_str())];
+    let changes = [NOTICE, PAGE, ("notices.directory", directory.as_str())];
     let mut proxy = Proxy::start_with(&dovecot, Upstream::Plain, &changes, &[]);
     let first = notice(&proxy, anna);
     assert!(String::from_utf8_lossy(&first.2).contains("Subject: first\r\n"));
 
     // Edited within the campaign: whoever comes sees what it began with, bob for the first time.
     template("second");
-    proxy.reload(&[("policy.url", "\"https://example.net/imap\"")]);
+    proxy.reload(&[("policy.url", "\"https://example.net/another\"")]);
     assert_eq!(notice(&proxy, anna), first);
     assert!(String::from_utf8_lossy(&notice(&proxy, bob).2).contains("Subject: first\r\n"));
 

@@ -21,6 +21,9 @@ use crate::support::pop3::{Pop3, Transport};
 use crate::support::proxy::Proxy;
 use crate::support::wait;
 
+/// Without a page there is no notice.
+const PAGE: (&str, &str) = ("policy.url", "\"https://example.net/imap\"");
+
 const MESSAGE: &[u8] = b"Return-Path: <a@example.org>\r\nSubject: a message\r\n\r\nits body\r\n";
 
 /// What PASS is answered, and the session.

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 
-use lastpop::notice::{Campaign, Facts, Kind, MailDomain, Template, render};
+use lastpop::notice::{Campaign, Facts, Kind, Template, render};
+use lastpop::words::DomainName;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
@@ -36,7 +37,7 @@ impl Case {
     fn render(&self) -> Vec<u8> {
         let template = Template::parse(self.template.as_bytes()).unwrap();
         let campaign = Campaign::parse("2026-11").unwrap();
-        let sender_domain = MailDomain::parse("isp.example");
+        let sender_domain = DomainName::parse("isp.example");
         render(
             &template,
             &Facts {

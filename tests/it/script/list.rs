@@ -122,6 +122,7 @@ transcripts! {
     notice_dele_without_quit
     notice_in_latvian
     notice_is_the_same_next_time
+    notice_without_its_page
     notice_without_keywords
     numbers_dele
     numbers_list

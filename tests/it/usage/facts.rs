@@ -80,7 +80,8 @@ fn a_notice_that_is_read_or_deleted_is_no_use_of_pop3() {
     let columns = ["sessions", "messages", "octets", "deleted", "maildrop_messages", "keeps_mail"];
     let commands = |commands: &[&str], mode: (&str, &str)| {
         let farewell = ("policy.response", "\"notice\"");
-        let proxy = start(&dovecot, &url(&place), &[mode, farewell]);
+        let page = ("policy.url", "\"https://example.net/imap\"");
+        let proxy = start(&dovecot, &url(&place), &[mode, farewell, page]);
         let mut session = proxy.login(&user);
         for command in commands {
             assert!(session.command(command).starts_with("+OK"), "{command}");
@@ -115,8 +116,12 @@ fn what_was_not_looked_at_stays_as_it_was() {
     let place = sqlite();
     let columns = ["sessions", "maildrop_messages", "hidden_messages"];
     for mode in ["\"pop3\"", "\"imap-only\""] {
-        let changes =
-            [("policy.mode", mode), ("policy.response", "\"notice\""), ("notices.campaign", "\"x\"")];
+        let changes = [
+            ("policy.mode", mode),
+            ("policy.response", "\"notice\""),
+            ("notices.campaign", "\"x\""),
+            ("policy.url", "\"https://example.net/imap\""),
+        ];
         let proxy = start(&dovecot, &url(&place), &changes);
         session(&proxy, &user, &["STAT"]);
     }
