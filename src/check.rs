@@ -30,7 +30,9 @@ pub async fn check(path: &Path) -> Result<Verdict, StartError> {
     say(&format!("{}: the configuration is valid.", path.display()));
     let files = config.tls.certificates.iter().map(|files| (files.chain.as_path(), files.key.as_path()));
     Certificates::load(files)?;
-    listeners(&config).iter().for_each(|line| say(line));
+    for line in listeners(&config) {
+        say(&line);
+    }
     templates::for_config(&config).map_err(crate::session::context::SettingsError::from)?;
     switch(&config, jiff::Timestamp::now()).into_iter().for_each(say);
     say(&state(&config.state.url));
@@ -53,7 +55,9 @@ pub async fn check(path: &Path) -> Result<Verdict, StartError> {
             Ok(client) => {
                 let lines = found(address, &config, client).await;
                 usable |= lines.usable;
-                lines.text.iter().for_each(|line| say(line));
+                for line in &lines.text {
+                    say(line);
+                }
             }
             Err(error) => say(&format!("upstream {address}: CANNOT BE USED: {}", advice(&error))),
         }
