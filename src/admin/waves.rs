@@ -42,23 +42,23 @@ pub(super) async fn show(
 #[utoipa::path(
     post, path = "/api/v1/waves", tag = "waves", operation_id = "create_wave", request_body = CreateWave,
     responses(
-        (status = 200, description = "Nothing was made, as was asked: it could be.", body = ()),
+        (status = 200, description = "The wave as it would be: nothing was made, as was asked.", body = Wave),
         (status = 201, description = "The wave.", body = Wave),
-        (status = 409, description = "There is another wave of that name, or too many.", body = crate::api::Problem)
+        (status = 409, description = "There is another wave of that name, or too many.", body = crate::api::Problem),
+        (status = 422, description = "Its query names no condition.", body = crate::api::Problem)
     )
 )]
 pub(super) async fn create(
     State(shared): State<Shared>,
     caller: Caller,
     Json(new): Json<CreateWave>,
-) -> Result<(StatusCode, Json<Option<Wave>>), Problem> {
+) -> Result<(StatusCode, Json<Wave>), Problem> {
+    let wave = shared.cx.store.create_wave(&new, &caller.name, Shared::now()).await.map_err(store_problem)?;
     if new.dry_run {
-        let existing = shared.cx.store.wave(&new.name).await.ok();
-        return Ok((StatusCode::OK, Json(existing)));
+        return Ok((StatusCode::OK, Json(wave)));
     }
-    let made = shared.cx.store.create_wave(&new, &caller.name, Shared::now()).await.map_err(store_problem)?;
     tracing::info!(actor = caller.name, wave = %new.name, reason = new.reason.as_str(), "a wave was made");
-    Ok((StatusCode::CREATED, Json(Some(made))))
+    Ok((StatusCode::CREATED, Json(wave)))
 }
 
 /// Says what a wave would do if it were started now.
