@@ -8,7 +8,7 @@ use super::extract::{Json, Path, Query};
 use super::problem::Problem;
 use super::redownload::permit_many;
 use super::{Shared, store_problem};
-use crate::api::{CreateWave, Order, Wave, WaveList, WaveName, WavePreview};
+use crate::api::{CreateWave, Order, RolledBack, Wave, WaveList, WaveName, WavePreview, WaveState};
 use crate::store::waves;
 
 /// Lists all waves, the newest first.
@@ -79,13 +79,12 @@ pub(super) async fn preview(
     preview.map(Json).map_err(store_problem)
 }
 
-/// What can be done with a wave as a whole.
+/// What can be done with a wave as a whole, beside rolling it back.
 #[derive(Debug, Clone, Copy)]
 enum Act {
     Start,
     Pause,
     Resume,
-    RollBack,
 }
 
 async fn act(
@@ -95,26 +94,32 @@ async fn act(
     order: &Order,
     act: Act,
 ) -> Result<Json<Wave>, Problem> {
-    let (store, now) = (&shared.cx.store, Shared::now());
-    let reason = order.reason.as_str();
-    let asked = waves::Order { actor: &caller.name, reason, dry_run: order.dry_run, now };
-    let permit = permit_many(shared, order.confirm_redownload);
-    let done = match act {
-        Act::Start => store.start_wave(name, &asked, &shared.cx.settings.load().configured()).await,
-        Act::Pause => store.pause_wave(name, &asked).await,
-        Act::Resume => store.resume_wave(name, &asked).await,
-        Act::RollBack => store.roll_back_wave(name, &asked, &permit).await.map(|rolled_back| {
-            if !order.dry_run {
-                shared.count(&rolled_back.moves);
-            }
-            rolled_back.wave
-        }),
+    let store = &shared.cx.store;
+    let asked = asked(caller, order);
+    let (done, state, what) = match act {
+        Act::Start => {
+            let configured = shared.cx.settings.load().configured();
+            (store.start_wave(name, &asked, &configured).await, WaveState::Running, "start")
+        }
+        Act::Pause => (store.pause_wave(name, &asked).await, WaveState::Paused, "pause"),
+        Act::Resume => (store.resume_wave(name, &asked).await, WaveState::Running, "resume"),
     };
     let wave = done.map_err(store_problem)?;
-    if !order.dry_run {
-        tracing::info!(actor = caller.name, wave = %name, act = ?act, reason, "a wave was told what to do");
+    if order.dry_run {
+        return Ok(Json(Wave { state, ..wave }));
     }
+    told(caller, name, order, what);
     Ok(Json(wave))
+}
+
+/// The order, as the store takes it.
+fn asked<'a>(caller: &'a Caller, order: &'a Order) -> waves::Order<'a> {
+    let (actor, reason) = (caller.name.as_str(), order.reason.as_str());
+    waves::Order { actor, reason, dry_run: order.dry_run, now: Shared::now() }
+}
+
+fn told(caller: &Caller, name: &WaveName, order: &Order, act: &str) {
+    tracing::info!(actor = caller.name, wave = %name, act, reason = order.reason.as_str(), "a wave was told what to do");
 }
 
 macro_rules! acts {
@@ -125,7 +130,7 @@ macro_rules! acts {
                 post, path = $path, tag = "waves", operation_id = $id,
                 params(("wave" = String, Path, description = "The name of the wave.")), request_body = Order,
                 responses(
-                    (status = 200, description = "The wave as it is then.", body = Wave),
+                    (status = 200, description = "The wave as it is then, or would be.", body = Wave),
                     (status = 404, description = "There is no such wave.", body = crate::api::Problem),
                     (status = 409, description = "It is not in a state for that.", body = crate::api::Problem)
                 )
@@ -147,8 +152,35 @@ acts! {
         "Starts a wave: its members are fixed, and its steps fire when their time has come.";
     pause Pause "/api/v1/waves/{wave}/pause" "pause_wave" "Lets no step of a wave fire until it is resumed.";
     resume Resume "/api/v1/waves/{wave}/resume" "resume_wave" "Lets a wave go on.";
-    rollback RollBack "/api/v1/waves/{wave}/rollback" "rollback_wave"
-        "Gives members what they had before the wave, but for those whom somebody has set since.";
+}
+
+/// Gives members what they had before the wave, but for those whom somebody has set since.
+#[utoipa::path(
+    post, path = "/api/v1/waves/{wave}/rollback", tag = "waves", operation_id = "rollback_wave",
+    params(("wave" = String, Path, description = "The name of the wave.")), request_body = Order,
+    responses(
+        (status = 200, description = "The wave as it is then, or would be, and for how many.", body = RolledBack),
+        (status = 404, description = "There is no such wave.", body = crate::api::Problem),
+        (status = 409, description = "It is not in a state for that, or it is not confirmed that mail is downloaded again.",
+            body = crate::api::Problem)
+    )
+)]
+pub(super) async fn rollback(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path(name): Path<WaveName>,
+    Json(order): Json<Order>,
+) -> Result<Json<RolledBack>, Problem> {
+    let permit = permit_many(&shared, order.confirm_redownload);
+    let done = shared.cx.store.roll_back_wave(&name, &asked(&caller, &order), &permit).await;
+    let waves::RolledBack { mut wave, restored, left_alone, moves } = done.map_err(store_problem)?;
+    if order.dry_run {
+        wave.state = WaveState::RolledBack;
+    } else {
+        shared.count(&moves);
+        told(&caller, &name, &order, "rollback");
+    }
+    Ok(Json(RolledBack { wave, restored, left_alone }))
 }
 
 /// Forgets a wave that is a draft or has ended. What it did stays.
@@ -167,8 +199,6 @@ pub(super) async fn delete(
     Path(name): Path<WaveName>,
     Query(order): Query<Order>,
 ) -> Result<StatusCode, Problem> {
-    let (reason, now) = (order.reason.as_str(), Shared::now());
-    let asked = waves::Order { actor: &caller.name, reason, dry_run: order.dry_run, now };
-    shared.cx.store.delete_wave(&name, &asked).await.map_err(store_problem)?;
+    shared.cx.store.delete_wave(&name, &asked(&caller, &order)).await.map_err(store_problem)?;
     Ok(StatusCode::NO_CONTENT)
 }

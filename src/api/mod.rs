@@ -38,7 +38,7 @@ pub use target::{BadDays, BadPercent, Days, Percent, Target, WaveUsers};
 pub use user::{
     Effective, Planned, Quota, Rule, Setting, Usage, User, UserDetail, UserFilter, UserList, UserQuery,
 };
-pub use wave::{BadWaveName, CreateWave, Wave, WaveList, WaveName, WavePreview, WaveState};
+pub use wave::{BadWaveName, CreateWave, RolledBack, Wave, WaveList, WaveName, WavePreview, WaveState};
 
 /// Where all routes begin.
 pub const PREFIX: &str = "/api/v1";

@@ -132,6 +132,18 @@ pub struct Wave {
     pub reason: String,
 }
 
+/// A wave that was rolled back, or would be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RolledBack {
+    /// The wave.
+    #[serde(flatten)]
+    pub wave: Wave,
+    /// Members who have again what they had before the wave.
+    pub restored: u64,
+    /// Members whom the wave had changed and somebody has set since: they stay as they are.
+    pub left_alone: u64,
+}
+
 /// All waves, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct WaveList {

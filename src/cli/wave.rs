@@ -11,8 +11,9 @@ use super::failure::Failure;
 use super::new_wave::NewWave;
 use super::options::{Options, Why, stdout};
 use super::output::{self, Cell, Column, Format, Row, Rows, main, more, note};
+use super::text::grouped;
 use super::url;
-use crate::api::{StepProgress, Target, Wave as Planned, WaveList, WaveName, WavePreview};
+use crate::api::{RolledBack, StepProgress, Target, Wave as Planned, WaveList, WaveName, WavePreview};
 
 /// See `lastpop wave --help`.
 #[derive(Debug, clap::Args)]
@@ -116,7 +117,7 @@ impl Wave {
             Command::Start(named) => named.order(options, "start").await,
             Command::Pause(named) => named.order(options, "pause").await,
             Command::Resume(named) => named.order(options, "resume").await,
-            Command::Rollback(named) => named.order(options, "rollback").await,
+            Command::Rollback(named) => named.roll_back(options).await,
             Command::Delete(named) => named.delete(options).await,
         }
     }
@@ -129,6 +130,29 @@ impl Named {
         print(options, &wave)?;
         if self.ordered.why.dry_run {
             unchanged();
+        }
+        Ok(())
+    }
+
+    async fn roll_back(&self, options: &Options) -> Result<(), Failure> {
+        let call = Call::new(Method::POST, &["waves", self.name.as_str(), "rollback"]).of_many();
+        let done: RolledBack = options.client()?.tell(&call, &self.ordered.order()).await?;
+        let RolledBack { wave, restored, left_alone } = &done;
+        match options.format() {
+            Format::Json => output::json(&done, &mut stdout())?,
+            _ => print(options, wave)?,
+        }
+        let (restored, left_alone) = (grouped(*restored), grouped(*left_alone));
+        if self.ordered.why.dry_run {
+            note(&format!(
+                "{restored} members would get back what they had, {left_alone} would stay as somebody has set them \
+                 since"
+            ));
+            unchanged();
+        } else {
+            note(&format!(
+                "{restored} members have again what they had, {left_alone} stay as somebody has set them since"
+            ));
         }
         Ok(())
     }
