@@ -319,6 +319,8 @@ pub(super) async fn members(
     body: Body,
 ) -> Result<Json<ImportReport>, Problem> {
     let store = &shared.cx.store;
+    // Before anything is read: a wave that takes no list is told at once, and for an empty list as well.
+    store.add_members(&wave, &[], true).await.map_err(store_problem)?;
     let mut lines = Lines::new(&shared, BulkFormat::Csv, Content::Members, body);
     let (mut added, mut already) = (0, 0);
     loop {
@@ -331,7 +333,7 @@ pub(super) async fn members(
         added += done.added;
         already += done.already;
     }
-    if !query.dry_run {
+    if added > 0 && !query.dry_run {
         let now = Shared::now();
         let order = waves::Order { actor: &caller.name, reason: query.reason.as_str(), dry_run: false, now };
         store.members_were_added(&wave, added, &order).await.map_err(store_problem)?;
