@@ -13,7 +13,7 @@ use super::redownload::permit_many;
 use super::view::View;
 use super::{Shared, store_problem};
 use crate::api::{
-    BatchUndone, BulkFormat, ExportQuery, ImportQuery, ImportReport, MembersQuery, Order, User, WaveName,
+    BatchUndone, BulkFormat, ExportQuery, ExportRow, ImportQuery, ImportReport, MembersQuery, Order, WaveName,
 };
 use crate::import::{Content, Line, Reader, Row};
 use crate::policy::Mode;
@@ -186,6 +186,9 @@ pub(super) async fn undo(
 }
 
 /// Writes users as CSV or NDJSON, which an import takes again.
+///
+/// `mode` and `from` are what an import would be told: what is set for the user, or where something is planned what
+/// that will be, and when. What is in force now are `effective_mode` and `effective_rule`, in NDJSON `effective`.
 #[utoipa::path(
     get, path = "/api/v1/users/export", tag = "users", operation_id = "export_users", params(ExportQuery),
     responses((status = 200, description = "The users, as a stream.",
@@ -231,43 +234,41 @@ async fn page(
     let view = View::new(shared);
     let mut text = Vec::new();
     for row in rows {
-        write(&view.user(row)?, format, &mut text);
+        write(&view.user(row)?.into(), format, &mut text);
     }
     Ok((Bytes::from(text), next.flatten()))
 }
 
 /// The columns of an export; the first four are those of an import.
-const HEADER: &str = "user,mode,from,language,domain,effective_mode,effective_rule,planned_mode,planned_from,\
-    first_seen,last_seen,address,tls,method,sessions,messages,octets,deleted,refused,last_refused,\
+const HEADER: &str = "user,mode,from,language,domain,effective_mode,effective_rule,first_seen,last_seen,\
+    address,tls,method,sessions,messages,octets,deleted,refused,last_refused,\
     maildrop_messages,maildrop_octets,hidden_messages,hidden_octets,quota_used,quota_limit,poll_interval,\
     keeps_mail,family\n";
 
-fn write(user: &User, format: BulkFormat, out: &mut Vec<u8>) {
+fn write(row: &ExportRow, format: BulkFormat, out: &mut Vec<u8>) {
     match format {
         // Writing to memory cannot fail.
         BulkFormat::Ndjson => {
-            let _ = serde_json::to_writer(&mut *out, user);
+            let _ = serde_json::to_writer(&mut *out, row);
             out.push(b'\n');
         }
         BulkFormat::Csv => {
             let mut record = csv::WriterBuilder::new().has_headers(false).from_writer(out);
-            let _ = record.write_record(fields(user));
+            let _ = record.write_record(fields(row));
         }
     }
 }
 
-fn fields(user: &User) -> [String; 29] {
+fn fields(ExportRow { mode, from, user }: &ExportRow) -> [String; 27] {
     fn some<T: ToString>(value: Option<&T>) -> String {
         value.map(T::to_string).unwrap_or_default()
     }
-    let word = |mode: Option<Mode>| mode.map_or("inherit", Mode::as_str).to_owned();
-    let (setting, usage) = (&user.setting, &user.usage);
-    let planned = setting.planned.as_ref();
+    let usage = &user.usage;
     let quota = usage.quota.as_ref();
     [
         user.user.clone(),
-        word(setting.mode),
-        String::new(),
+        mode.map_or("inherit", Mode::as_str).to_owned(),
+        some(from.as_ref()),
         user.language.clone().unwrap_or_default(),
         user.domain.clone(),
         user.effective.mode.to_string(),
@@ -275,8 +276,6 @@ fn fields(user: &User) -> [String; 29] {
             .ok()
             .and_then(|rule| rule.as_str().map(str::to_owned))
             .unwrap_or_default(),
-        planned.map(|planned| word(planned.mode)).unwrap_or_default(),
-        some(planned.map(|planned| &planned.from)),
         some(usage.first_seen.as_ref()),
         some(usage.last_seen.as_ref()),
         usage.address.clone().unwrap_or_default(),

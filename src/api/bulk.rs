@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Reason, UserFilter};
+use super::{Reason, Setting, User, UserFilter};
 use crate::policy::Mode;
 
 /// The form of a stream of users.
@@ -55,6 +55,29 @@ pub struct ImportRow {
     /// The language of notices and refusals; empty: as it was.
     #[serde(default)]
     pub language: Option<String>,
+}
+
+/// A line of an export in NDJSON: what an import of it says, and all that is known of the user besides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ExportRow {
+    /// The mode that is set, or that is planned.
+    #[serde(serialize_with = "mode_or_inherit")]
+    pub mode: Option<Mode>,
+    /// From when on, where it is planned.
+    pub from: Option<Timestamp>,
+    /// The user.
+    #[serde(flatten)]
+    pub user: User,
+}
+
+impl From<User> for ExportRow {
+    fn from(user: User) -> Self {
+        let (mode, from) = match &user.setting {
+            Setting { planned: Some(planned), .. } => (planned.mode, Some(planned.from)),
+            Setting { mode, .. } => (*mode, None),
+        };
+        Self { mode, from, user }
+    }
 }
 
 /// The word for no mode of its own.
@@ -205,6 +228,7 @@ pub struct BadLine {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Effective, Planned, Rule, Usage};
     use super::*;
 
     fn rows(text: &str) -> Vec<Result<ImportRow, String>> {
@@ -224,6 +248,34 @@ mod tests {
         let line: ImportRow = serde_json::from_str(r#"{"user":"a@x","mode":null}"#).expect("a row");
         assert_eq!((line.mode, line.from), (None, None));
         assert!(serde_json::from_str::<ImportRow>(r#"{"user":"a@x"}"#).is_err(), "no mode");
+    }
+
+    #[test]
+    fn an_export_says_what_an_import_of_it_has_to() {
+        let export = |setting| {
+            let effective = Effective { mode: Mode::Pop3, rule: Rule::User };
+            let user = User {
+                user: "a@x".to_owned(),
+                domain: "x".to_owned(),
+                setting,
+                effective,
+                language: Some("lv".to_owned()),
+                notice_dismissed: None,
+                farewell_dismissed: None,
+                unhide_since: None,
+                usage: Usage::default(),
+            };
+            let line = serde_json::to_string(&ExportRow::from(user)).expect("JSON");
+            let row: ImportRow = serde_json::from_str(&line).expect(&line);
+            assert_eq!((row.user.as_str(), row.language.as_deref()), ("a@x", Some("lv")));
+            (row.mode, row.from)
+        };
+        let from = "2026-12-01T00:00:00Z".parse().expect("a time");
+        let planned = Some(Planned { mode: None, from });
+        assert_eq!(export(Setting::default()), (None, None));
+        let set = Setting { mode: Some(Mode::Notice), ..Setting::default() };
+        assert_eq!(export(set.clone()), (Some(Mode::Notice), None));
+        assert_eq!(export(Setting { planned, ..set }), (None, Some(from)));
     }
 
     #[test]
