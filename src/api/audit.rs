@@ -16,9 +16,9 @@ pub struct AuditEntry {
     #[schema(example = "support-desk")]
     pub actor: String,
     /// What was done.
-    #[schema(example = "set-mode")]
+    #[schema(example = "set")]
     pub action: String,
-    /// To what: `user`, `domain`, `wave`, `session`, …
+    /// To what: `user`, `domain` (everyone as well) or `wave`.
     #[schema(example = "user")]
     pub kind: String,
     /// To which.
@@ -28,7 +28,8 @@ pub struct AuditEntry {
     /// `notice>imap-only@2027-01-31T22:00:00Z`; `null` where the action changes no setting.
     #[schema(example = "pop3")]
     pub before: Option<String>,
-    /// The setting since, in the same form.
+    /// The setting since, in the same form; where the action changes no setting, what else there is to say, such as
+    /// who is in a wave.
     #[schema(example = "pop3>imap-only@2026-12-01T00:00:00Z")]
     pub after: Option<String>,
     /// Why.

@@ -69,9 +69,9 @@ impl AuditRow {
         })
     }
 
-    /// Is it about a setting at all?
+    /// Is it about a setting at all? What a wave does to its members is, what is done to a wave is not.
     pub fn is_change(&self) -> bool {
-        matches!(self.action.as_str(), "set" | "undo" | "import" | "wave" | "rollback")
+        self.kind != "wave" && matches!(self.action.as_str(), "set" | "undo" | "import" | "wave" | "rollback")
     }
 }
 
