@@ -1,11 +1,15 @@
 //! `lastpop audit`: who changed what, when and why.
 
+use std::borrow::Cow;
+
 use super::client::Call;
 use super::failure::Failure;
 use super::options::{Options, Page};
 use super::output::{Cell, Column, Row, main, more};
 use super::rows::text;
-use crate::api::{AuditEntry, AuditList, AuditQuery};
+use super::wave;
+use crate::api::{AuditEntry, AuditList, AuditQuery, Planned, Setting};
+use crate::policy::{self, instant};
 
 /// See `lastpop audit --help`.
 #[derive(Debug, clap::Args)]
@@ -14,7 +18,7 @@ use crate::api::{AuditEntry, AuditList, AuditQuery};
   lastpop audit --subject jane@example.net
   lastpop audit --batch 0198c2d0 --format tsv")]
 pub(super) struct Audit {
-    /// Only what was done to this user, domain or wave.
+    /// Only what was done to this user, domain or wave, spelled as lists show it; '*' for everyone.
     #[arg(long)]
     subject: Option<String>,
     /// Only what was part of this import, or of this step of a wave.
@@ -38,6 +42,13 @@ impl Audit {
     }
 }
 
+/// A setting as the trail has it (`-`, `pop3>-@2026-12-01T00:00:00Z`), in the words of all other lists.
+fn setting(text: &str) -> Cell<'_> {
+    let Ok(stored) = policy::Setting::parse(text, 0) else { return Cell::Text(text) };
+    let planned = stored.planned.map(|planned| Planned { mode: planned.mode, from: instant(planned.from) });
+    Cell::Setting(Cow::Owned(Setting { mode: stored.mode, since: None, planned }))
+}
+
 impl Row for AuditEntry {
     const COLUMNS: &'static [Column] = &[
         main("at"),
@@ -59,11 +70,53 @@ impl Row for AuditEntry {
             Cell::Text(&self.action),
             Cell::Text(&self.kind),
             Cell::Text(&self.subject),
-            text(self.before.as_ref()),
-            text(self.after.as_ref()),
+            Cell::of(self.before.as_deref(), setting),
+            Cell::of(self.after.as_deref(), |after| match (&self.before, self.kind.as_str()) {
+                (Some(_), _) => setting(after),
+                // What a wave was made of; other details are sentences already.
+                (None, "wave") => serde_json::from_str(after)
+                    .map_or(Cell::Text(after), |target| Cell::Made(wave::target(&target))),
+                (None, _) => Cell::Text(after),
+            }),
             Cell::Text(&self.reason),
             text(self.batch.as_ref()),
             Cell::Text(&self.id),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::output;
+    use super::*;
+
+    fn after(kind: &str, before: Option<&str>, after: &str) -> String {
+        let entry = AuditEntry {
+            id: "1".to_owned(),
+            at: instant(0),
+            actor: "me".to_owned(),
+            action: "create".to_owned(),
+            kind: kind.to_owned(),
+            subject: "x".to_owned(),
+            before: before.map(str::to_owned),
+            after: Some(after.to_owned()),
+            reason: "y".to_owned(),
+            batch: None,
+        };
+        let mut out = Vec::new();
+        output::one(output::Format::Tsv, &entry, &mut out).expect("a buffer");
+        let text = String::from_utf8(out).expect("text");
+        text.lines().nth(1).and_then(|row| row.split('\t').nth(6)).expect("a column").to_owned()
+    }
+
+    #[test]
+    fn settings_and_targets_are_told_as_everywhere() {
+        assert_eq!(after("user", Some("pop3"), "-"), "inherit");
+        let planned = "->notice@2026-12-01T00:00:00Z";
+        assert_eq!(after("domain", Some("pop3"), planned), "inherit>notice@2026-12-01T00:00:00Z");
+        assert_eq!(after("wave", None, r#"{"domain":"x"}"#), "domain x");
+        assert_eq!(after("wave", None, "\"csv\""), "csv");
+        assert_eq!(after("wave", None, "3 users"), "3 users");
+        assert_eq!(after("user", None, "-"), "-");
     }
 }

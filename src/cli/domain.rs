@@ -96,7 +96,7 @@ impl Row for DomainRow {
             Cell::Text(&self.domain),
             Cell::Text(self.effective.mode.as_str()),
             Cell::Text(rule(self.effective.rule)),
-            Cell::Setting(&self.setting),
+            Cell::setting(&self.setting),
             Cell::of(self.setting.since, Cell::Time),
             Cell::of(self.configured, |mode| Cell::Text(mode.as_str())),
             Cell::Number(self.users),

@@ -1,5 +1,6 @@
 //! What commands print: tables for people, tab-separated values and JSON for programs.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
@@ -45,13 +46,18 @@ pub(super) enum Cell<'a> {
     /// A moment.
     Time(Timestamp),
     /// A setting.
-    Setting(&'a Setting),
+    Setting(Cow<'a, Setting>),
 }
 
 impl<'a> Cell<'a> {
     /// A cell for what may be absent.
     pub(super) fn of<T>(value: Option<T>, cell: impl FnOnce(T) -> Cell<'a>) -> Self {
         value.map_or(Self::None, cell)
+    }
+
+    /// A cell for a setting that the row has.
+    pub(super) fn setting(setting: &'a Setting) -> Self {
+        Self::Setting(Cow::Borrowed(setting))
     }
 
     fn for_people(&self) -> String {
@@ -229,6 +235,10 @@ fn safe(json: String) -> String {
 fn plain() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    // A terminal that does not know how wide it is (as of containers and of expect) has room for all.
+    if table.width() == Some(0) {
+        table.set_content_arrangement(ContentArrangement::Disabled);
+    }
     table
 }
 

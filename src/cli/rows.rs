@@ -61,7 +61,7 @@ impl Row for User {
             Cell::Text(&self.domain),
             Cell::Text(self.effective.mode.as_str()),
             Cell::Text(rule(self.effective.rule)),
-            Cell::Setting(&self.setting),
+            Cell::setting(&self.setting),
             Cell::of(self.setting.since, Cell::Time),
             text(self.language.as_ref()),
             Cell::of(usage.first_seen, Cell::Time),
@@ -106,8 +106,8 @@ impl Row for Change {
     fn cells(&self) -> Vec<Cell<'_>> {
         vec![
             Cell::Text(&self.subject),
-            Cell::Setting(&self.before),
-            Cell::Setting(&self.after),
+            Cell::setting(&self.before),
+            Cell::setting(&self.after),
             Cell::Text(self.effective.mode.as_str()),
             Cell::Text(rule(self.effective.rule)),
             Cell::of(self.followers, Cell::Number),

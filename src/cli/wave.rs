@@ -189,7 +189,7 @@ pub(super) fn print(options: &Options, wave: &Planned) -> Result<(), Failure> {
 }
 
 /// A target in words.
-fn target(target: &Target) -> String {
+pub(super) fn target(target: &Target) -> String {
     match target {
         Target::Csv => "csv".to_owned(),
         Target::Domain(domain) => format!("domain {domain}"),
