@@ -9,7 +9,7 @@ use super::client::Call;
 use super::failure::Failure;
 use super::options::{Options, Why};
 use super::output::note;
-use super::{bulk, change, wave, when};
+use super::{bulk, change, stream, wave, when};
 use crate::api::{CreateWave, Days, Percent, Step, Steps, Target, Wave, WaveName, WaveUsers};
 
 /// A wave that is to be made.
@@ -148,6 +148,10 @@ impl NewWave {
             dry_run: self.why.dry_run,
         };
         let call = Call::new(Method::POST, &["waves"]);
+        if let Some(file) = &self.members.csv {
+            // A wave without members is of no use to anybody.
+            stream::can_be_read(file).await?;
+        }
         let made: Wave = options.client()?.tell(&call, &wave).await?;
         let name = self.name.as_str();
         if self.why.dry_run {
@@ -155,19 +159,21 @@ impl NewWave {
             change::unchanged();
             return Ok(());
         }
-        let Some(file) = &self.members.csv else {
+        if let Some(file) = &self.members.csv {
+            bulk::members(options, name, file, &self.why).await.inspect_err(|_| {
+                note(&format!(
+                    "the wave {name} is made, but not all of its members are in it: send them again with \
+                     `lastpop wave members {name} FILE --reason TEXT`, or delete it with `lastpop wave delete {name} \
+                     --reason TEXT`"
+                ));
+            })?;
+        } else {
             wave::print(options, &made)?;
-            note(&format!(
-                "see what it would do with `lastpop wave preview {name}`, then `lastpop wave start {name}`"
-            ));
-            return Ok(());
-        };
-        bulk::members(options, name, file, &self.why).await.inspect_err(|_| {
-            note(&format!(
-                "the wave {name} is made, but not all of its members are in it: send them again with \
-                 `lastpop wave members {name} FILE`, or delete it with `lastpop wave delete {name}`"
-            ));
-        })
+        }
+        note(&format!(
+            "see what it would do with `lastpop wave preview {name}`, then `lastpop wave start {name} --reason TEXT`"
+        ));
+        Ok(())
     }
 }
 

@@ -45,6 +45,14 @@ fn same(standard: &impl AsFd) -> io::Result<File> {
     Ok(File::from_std(standard.as_fd().try_clone_to_owned()?.into()))
 }
 
+/// Can a file that is to be sent be opened?
+pub(super) async fn can_be_read(path: &Path) -> Result<(), Failure> {
+    if is_standard(path) {
+        return Ok(());
+    }
+    File::open(path).await.map(drop).map_err(|source| Failure::File { path: path.to_owned(), source })
+}
+
 /// Sends a file, and reads what came of it.
 pub(super) async fn upload<A: DeserializeOwned>(
     client: &Client,
