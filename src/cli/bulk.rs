@@ -7,7 +7,7 @@ use hyper::Method;
 
 use super::change::{Ordered, unchanged};
 use super::client::Call;
-use super::failure::Failure;
+use super::failure::{Failure, Others};
 use super::options::{Confirm, Options, Why, stdout};
 use super::output::{self, Format, note};
 use super::text::{grouped, visible};
@@ -94,9 +94,14 @@ fn print(format: Format, report: &ImportReport) -> Result<(), Failure> {
     if *dry_run {
         unchanged();
     }
-    match bad_lines {
+    let others = match (rows.saturating_sub(*bad_lines), dry_run) {
+        (0, _) => Others::None,
+        (_, true) => Others::WouldBeTaken,
+        (_, false) => Others::Taken,
+    };
+    match *bad_lines {
         0 => Ok(()),
-        _ => Err(Failure::BadLines(*bad_lines)),
+        bad => Err(Failure::BadLines { bad, others }),
     }
 }
 

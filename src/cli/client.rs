@@ -97,12 +97,11 @@ impl Call {
     fn role(&self) -> &'static str {
         let route = self.path.split('?').next().unwrap_or_default();
         let route = route.strip_prefix(crate::api::PREFIX).unwrap_or(route);
-        let of_all = route == "/users/import"
-            || ["/drain", "/domains", "/batches"].iter().any(|all| route.starts_with(all));
+        let of_many = ["/users/import", "/drain"].contains(&route)
+            || ["/domains", "/waves", "/batches"].iter().any(|begin| route.starts_with(begin));
         match self.method {
-            _ if route.starts_with("/waves") => "admin",
             Method::GET => "viewer",
-            _ if of_all => "admin",
+            _ if of_many => "admin",
             _ => "operator",
         }
     }
@@ -336,7 +335,8 @@ mod tests {
             (Method::POST, &["users", "import"], "admin"),
             (Method::PUT, &["domains", "*", "mode"], "admin"),
             (Method::GET, &["domains"], "viewer"),
-            (Method::GET, &["waves"], "admin"),
+            (Method::GET, &["waves", "drain"], "viewer"),
+            (Method::DELETE, &["waves", "drain"], "admin"),
             (Method::POST, &["sessions", "kick"], "operator"),
             (Method::POST, &["drain"], "admin"),
         ] {

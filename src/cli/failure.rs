@@ -1,12 +1,13 @@
 //! Why a command did not do what it was asked, in a sentence that says what to do, and the exit code for it.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use hyper::StatusCode;
 
 use super::bearer::Origin;
-use super::text::visible;
+use super::text::{grouped, visible};
 use super::token_edit::EditError;
 use crate::api::Problem;
 use crate::config::ConfigError;
@@ -70,8 +71,46 @@ pub(super) enum Failure {
         all: usize,
     },
     /// Lines of a file could not be used; they were named.
-    #[error("{0} lines could not be used; all others were taken. Mend them and send them again")]
-    BadLines(u64),
+    #[error("{}; {}. Mend {} and send {} again", unusable(*.bad), .others, them(*.bad), them(*.bad))]
+    BadLines {
+        /// How many.
+        bad: u64,
+        /// What became of the others.
+        others: Others,
+    },
+}
+
+/// What became of the lines of a file that can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Others {
+    /// There are none.
+    None,
+    /// They were taken.
+    Taken,
+    /// They would be, but it was only asked.
+    WouldBeTaken,
+}
+
+fn unusable(bad: u64) -> String {
+    if bad == 1 {
+        "1 line cannot be used".to_owned()
+    } else {
+        format!("{} lines cannot be used", grouped(bad))
+    }
+}
+
+impl fmt::Display for Others {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "there are no others, so nothing was changed",
+            Self::Taken => "all others were taken",
+            Self::WouldBeTaken => "all others would be taken",
+        })
+    }
+}
+
+const fn them(bad: u64) -> &'static str {
+    if bad == 1 { "it" } else { "them" }
 }
 
 impl Failure {
@@ -119,23 +158,23 @@ pub(super) struct Refusal {
 }
 
 /// One sentence from lastpop, and one about what to do.
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { status, problem, place, token, role } = self;
         let said = problem.as_ref().and_then(|problem| problem.detail.as_deref().or(Some(&problem.title)));
         let said = visible(said.unwrap_or_default().trim().trim_end_matches('.')).into_owned();
         match *status {
             StatusCode::UNAUTHORIZED => write!(
                 f,
-                "lastpop at {place} does not take the token from {token}{}. Make one on its machine with \
-                 `lastpop token create --name NAME --role {role}`, and keep it in ~/.config/lastpop/token \
-                 or in a file that --token-file names",
+                "lastpop at {place} does not take the token from {token}{}. `lastpop token create --name NAME \
+                 --role {role}` makes one on its machine; keep it in ~/.config/lastpop/token or in a file that \
+                 --token-file names",
                 behind(&said)
             ),
             StatusCode::FORBIDDEN => write!(
                 f,
-                "the token from {token} may not do this: it needs the role {role}{}. Use another token, or \
-                 make one with `lastpop token create --name NAME --role {role}`",
+                "the token from {token} may not do this{}. Use another token, or make one with `lastpop token \
+                 create --name NAME --role {role}` on lastpop's machine",
                 behind(&said)
             ),
             _ if problem.is_none() => write!(
@@ -143,9 +182,6 @@ impl std::fmt::Display for Refusal {
                 "{place} answered {status}, but not as lastpop does. Is that address right, and is it \
                  served by a lastpop of this version?"
             ),
-            StatusCode::CONFLICT if said.contains("confirm_redownload") => {
-                write!(f, "{said}. To confirm it, add --confirm-redownload")
-            }
             status if said.is_empty() => write!(f, "lastpop answered {status}{}", self.request()),
             status if status.is_server_error() => write!(f, "{said}{}", self.request()),
             _ => f.write_str(&said),
@@ -190,19 +226,32 @@ mod tests {
     #[test]
     fn a_refusal_says_what_to_do() {
         let said = refusal(401, Some("This token has expired."));
-        assert!(said.contains("LASTPOP_TOKEN (This token has expired). Make one"), "{said}");
-        assert!(said.contains("lastpop token create --name NAME --role operator"), "{said}");
+        assert!(said.contains("LASTPOP_TOKEN (This token has expired). `lastpop token create"), "{said}");
+        assert!(said.contains("lastpop token create --name NAME --role operator` makes one"), "{said}");
         let said = refusal(403, Some("Your role is viewer."));
-        assert!(said.contains("needs the role operator (Your role is viewer)."), "{said}");
+        assert!(said.contains("may not do this (Your role is viewer). Use another"), "{said}");
+        assert!(said.contains("--role operator` on lastpop's machine"), "{said}");
         assert_eq!(refusal(404, Some("There is no user x.")), "There is no user x");
-        let said = refusal(409, Some("Send confirm_redownload as well."));
-        assert!(said.ends_with("add --confirm-redownload"), "{said}");
         let said = refusal(500, Some("Something failed."));
         assert_eq!(said, "Something failed (its log knows this request as req-1)");
         assert_eq!(
             refusal(503, Some("")),
             "lastpop answered 503 Service Unavailable (its log knows this request as req-1)"
         );
+    }
+
+    #[test]
+    fn lines_that_cannot_be_used_are_a_failure_that_says_what_became_of_the_others() {
+        let said = |bad, others| Failure::BadLines { bad, others }.to_string();
+        assert_eq!(
+            said(1, Others::Taken),
+            "1 line cannot be used; all others were taken. Mend it and send it again"
+        );
+        assert_eq!(
+            said(1200, Others::WouldBeTaken),
+            "1,200 lines cannot be used; all others would be taken. Mend them and send them again"
+        );
+        assert!(said(2, Others::None).contains("there are no others, so nothing was changed."));
     }
 
     #[test]
