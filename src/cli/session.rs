@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::options::{Options, Page, Why, stdout};
 use super::output::{self, Cell, Column, Format, Row, Rows, main};
 use super::rows::text;
-use super::text::{grouped, minute};
+use super::text::{minute, sessions};
 use crate::api::{Draining, Kick, Kicked, Order, PageLimit, Session, SessionList, SessionQuery, Whom};
 
 /// See `lastpop who --help`.
@@ -63,7 +63,7 @@ impl Who {
             let found: SessionList = client.ask(&list(PageLimit::default(), None)).await?;
             let mut out = stdout();
             // Clears the screen and goes to its upper left corner.
-            write!(out, "\x1b[2J\x1b[H{} sessions\n\n", grouped(found.total))?;
+            write!(out, "\x1b[2J\x1b[H{}\n\n", sessions(found.total))?;
             let mut rows = Rows::new(Format::Table, &mut out);
             rows.page(&found.sessions)?;
             rows.end::<Session>()?;
@@ -125,8 +125,12 @@ impl KickThem {
             Format::Json => output::json(&kicked, &mut out)?,
             Format::Tsv => writeln!(out, "sessions\tdry_run\n{}\t{}", kicked.sessions, kicked.dry_run)?,
             Format::Table => {
-                let what = if kicked.dry_run { "sessions would be ended" } else { "sessions were ended" };
-                writeln!(out, "{} {what}", grouped(kicked.sessions))?;
+                let what = match (kicked.dry_run, kicked.sessions) {
+                    (true, _) => "would be ended",
+                    (false, 1) => "was ended",
+                    (false, _) => "were ended",
+                };
+                writeln!(out, "{} {what}", sessions(kicked.sessions))?;
             }
         }
         out.flush()?;
@@ -155,14 +159,18 @@ impl Drain {
         let order = Order { reason, dry_run, confirm_redownload: false };
         let call = Call::new(Method::POST, &["drain"]);
         let draining: Draining = options.client()?.tell(&call, &order).await?;
-        let Draining { dry_run, sessions, until } = &draining;
+        let Draining { dry_run, sessions: number, until } = &draining;
         let mut out = stdout();
         match options.format() {
             Format::Json => output::json(&draining, &mut out)?,
-            Format::Tsv => writeln!(out, "sessions\tuntil\tdry_run\n{sessions}\t{until}\t{dry_run}")?,
+            Format::Tsv => writeln!(out, "sessions\tuntil\tdry_run\n{number}\t{until}\t{dry_run}")?,
             Format::Table => {
-                let what = if *dry_run { "would have" } else { "have" };
-                writeln!(out, "{} sessions {what} until {} to end", grouped(*sessions), minute(*until))?;
+                let what = match (*dry_run, *number) {
+                    (true, _) => "would have",
+                    (false, 1) => "has",
+                    (false, _) => "have",
+                };
+                writeln!(out, "{} {what} until {} to end", sessions(*number), minute(*until))?;
             }
         }
         out.flush()?;

@@ -61,6 +61,11 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
+/// A number of sessions for people.
+pub(super) fn sessions(number: u64) -> String {
+    format!("{} {}", grouped(number), if number == 1 { "session" } else { "sessions" })
+}
+
 /// The word for a mode, or for none.
 pub(super) fn word(mode: Option<Mode>) -> &'static str {
     mode.map_or(INHERIT, Mode::as_str)
