@@ -89,7 +89,7 @@ fn pieces(file: File, bar: ProgressBar, go_on: Arc<Notify>) -> BoxBody<Bytes, io
         let mut piece = Vec::with_capacity(PIECE);
         match file.read_buf(&mut piece).await {
             Ok(0) => {
-                bar.set_message("waiting for lastpop");
+                show(&bar, "{spinner} {bytes} sent, waiting for lastpop");
                 None
             }
             Ok(octets) => {
@@ -157,17 +157,19 @@ pub(super) fn waiting() -> ProgressBar {
 /// On standard error, and only if that is a terminal.
 fn bar(octets: Option<u64>) -> ProgressBar {
     match octets {
-        Some(octets) => {
-            turning(ProgressBar::new(octets), "{bar:30} {bytes} of {total_bytes}, {eta} left {msg}")
-        }
-        None => turning(ProgressBar::new_spinner(), "{spinner} {bytes}, {bytes_per_sec} {msg}"),
+        Some(octets) => turning(ProgressBar::new(octets), "{bar:30} {bytes} of {total_bytes}, {eta} left"),
+        None => turning(ProgressBar::new_spinner(), "{spinner} {bytes}, {bytes_per_sec}"),
     }
 }
 
 fn turning(bar: ProgressBar, template: &str) -> ProgressBar {
+    show(&bar, template);
+    bar.enable_steady_tick(TURN);
+    bar
+}
+
+fn show(bar: &ProgressBar, template: &str) {
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
-    bar.enable_steady_tick(TURN);
-    bar
 }
