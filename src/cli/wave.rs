@@ -145,13 +145,14 @@ impl Named {
         let (restored, left_alone) = (grouped(*restored), grouped(*left_alone));
         if self.ordered.why.dry_run {
             note(&format!(
-                "{restored} members would get back what they had, {left_alone} would stay as somebody has set them \
-                 since"
+                "members who would get back what they had: {restored}; whom somebody has set since, and who would \
+                 stay so: {left_alone}"
             ));
             unchanged();
         } else {
             note(&format!(
-                "{restored} members have again what they had, {left_alone} stay as somebody has set them since"
+                "members who have again what they had: {restored}; whom somebody has set since, and who stay so: \
+                 {left_alone}"
             ));
         }
         Ok(())
