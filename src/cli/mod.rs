@@ -221,10 +221,27 @@ mod tests {
         assert!(tried > 30, "{tried}");
     }
 
-    /// As a shell would take them: blanks separate, and '…' keeps together.
+    #[test]
+    fn what_the_readme_shows_can_be_typed() {
+        let readme = include_str!("../../README.md").replace("\\\n", " ");
+        let typed: Vec<&str> = readme
+            .lines()
+            .map(|line| line.split(" #").next().unwrap_or(line))
+            .map(|line| line.split("$(").nth(1).map_or(line, |inner| inner.trim_end_matches(')')))
+            .map(|line| line.trim_start_matches("target/release/"))
+            .filter_map(|line| line.strip_prefix("lastpop "))
+            .collect();
+        assert!(typed.len() > 10, "{typed:?}");
+        for line in typed {
+            let parsed = Arguments::try_parse_from([vec!["lastpop".to_owned()], words(line)].concat());
+            assert!(parsed.is_ok(), "{line}: {}", parsed.expect_err("a mistake"));
+        }
+    }
+
+    /// As a shell would take them: blanks separate, and '…' and "…" keep together.
     fn words(line: &str) -> Vec<String> {
         let mut words = vec![];
-        for (at, part) in line.split('\'').enumerate() {
+        for (at, part) in line.split(['\'', '"']).enumerate() {
             if at % 2 == 1 {
                 words.push(part.to_owned());
             } else {
