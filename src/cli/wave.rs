@@ -13,7 +13,7 @@ use super::options::{Options, Why, stdout};
 use super::output::{self, Cell, Column, Format, Row, Rows, main, more, note};
 use super::text::grouped;
 use super::url;
-use crate::api::{RolledBack, StepProgress, Target, Wave as Planned, WaveList, WaveName, WavePreview};
+use crate::api::{Order, RolledBack, StepProgress, Target, Wave as Planned, WaveList, WaveName, WavePreview};
 
 /// See `lastpop wave --help`.
 #[derive(Debug, clap::Args)]
@@ -71,7 +71,12 @@ enum Command {
     Resume(Named),
     /// Give members back what they had before, unless somebody has set them otherwise since.
     #[command(after_help = "Example:\n  lastpop wave rollback 2026-12-a --reason 'wrong list' --dry-run")]
-    Rollback(Named),
+    Rollback {
+        /// The wave.
+        name: WaveName,
+        #[command(flatten)]
+        ordered: Ordered,
+    },
     /// Delete a wave that is not under way. What it changed stays.
     #[command(after_help = "Example:\n  lastpop wave delete 2026-12-a --reason 'never started'")]
     Delete(Named),
@@ -83,7 +88,7 @@ struct Named {
     /// The wave.
     name: WaveName,
     #[command(flatten)]
-    ordered: Ordered,
+    why: Why,
 }
 
 impl Wave {
@@ -117,58 +122,64 @@ impl Wave {
             Command::Start(named) => named.order(options, "start").await,
             Command::Pause(named) => named.order(options, "pause").await,
             Command::Resume(named) => named.order(options, "resume").await,
-            Command::Rollback(named) => named.roll_back(options).await,
+            Command::Rollback { name, ordered } => roll_back(options, name, ordered).await,
             Command::Delete(named) => named.delete(options).await,
         }
     }
 }
 
 impl Named {
-    async fn order(&self, options: &Options, what: &str) -> Result<(), Failure> {
-        let call = Call::new(Method::POST, &["waves", self.name.as_str(), what]).of_many();
-        let wave: Planned = options.client()?.tell(&call, &self.ordered.order()).await?;
-        print(options, &wave)?;
-        if self.ordered.why.dry_run {
-            unchanged();
-        }
-        Ok(())
+    fn as_order(&self) -> Order {
+        let Why { reason, dry_run } = &self.why;
+        Order { reason: reason.clone(), dry_run: *dry_run, confirm_redownload: false }
     }
 
-    async fn roll_back(&self, options: &Options) -> Result<(), Failure> {
-        let call = Call::new(Method::POST, &["waves", self.name.as_str(), "rollback"]).of_many();
-        let done: RolledBack = options.client()?.tell(&call, &self.ordered.order()).await?;
-        let RolledBack { wave, restored, left_alone } = &done;
-        match options.format() {
-            Format::Json => output::json(&done, &mut stdout())?,
-            _ => print(options, wave)?,
-        }
-        let (restored, left_alone) = (grouped(*restored), grouped(*left_alone));
-        if self.ordered.why.dry_run {
-            note(&format!(
-                "members who would get back what they had: {restored}; whom somebody has set since, and who would \
-                 stay so: {left_alone}"
-            ));
+    async fn order(&self, options: &Options, what: &str) -> Result<(), Failure> {
+        let call = Call::new(Method::POST, &["waves", self.name.as_str(), what]).of_many();
+        let wave: Planned = options.client()?.tell(&call, &self.as_order()).await?;
+        print(options, &wave)?;
+        if self.why.dry_run {
             unchanged();
-        } else {
-            note(&format!(
-                "members who have again what they had: {restored}; whom somebody has set since, and who stay so: \
-                 {left_alone}"
-            ));
         }
         Ok(())
     }
 
     async fn delete(&self, options: &Options) -> Result<(), Failure> {
         let mut call = Call::new(Method::DELETE, &["waves", self.name.as_str()]).of_many();
-        call.path += &url::query(&self.ordered.order());
+        call.path += &url::query(&self.as_order());
         let () = options.client()?.ask(&call).await?;
-        if self.ordered.why.dry_run {
+        if self.why.dry_run {
             unchanged();
         } else {
             note(&format!("the wave {} is deleted", self.name));
         }
         Ok(())
     }
+}
+
+/// Rolls a wave back, and says for how many.
+async fn roll_back(options: &Options, name: &WaveName, ordered: &Ordered) -> Result<(), Failure> {
+    let call = Call::new(Method::POST, &["waves", name.as_str(), "rollback"]).of_many();
+    let done: RolledBack = options.client()?.tell(&call, &ordered.order()).await?;
+    let RolledBack { wave, restored, left_alone } = &done;
+    match options.format() {
+        Format::Json => output::json(&done, &mut stdout())?,
+        _ => print(options, wave)?,
+    }
+    let (restored, left_alone) = (grouped(*restored), grouped(*left_alone));
+    if ordered.why.dry_run {
+        note(&format!(
+            "members who would get back what they had: {restored}; whom somebody has set since, and who would \
+             stay so: {left_alone}"
+        ));
+        unchanged();
+    } else {
+        note(&format!(
+            "members who have again what they had: {restored}; whom somebody has set since, and who stay so: \
+             {left_alone}"
+        ));
+    }
+    Ok(())
 }
 
 /// Prints a wave: for people with its steps, for programs as a row, or whole in JSON.
