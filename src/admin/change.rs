@@ -145,6 +145,7 @@ fn count(shared: &Shared, view: &View, subject: &Subject, changed: &Changed) {
 pub(super) fn of_store(error: StoreError) -> Problem {
     let status = match error {
         StoreError::Wave(WaveError::Unknown(_)) => StatusCode::NOT_FOUND,
+        StoreError::Redownload(1) => return redownload::unconfirmed("1 user has"),
         StoreError::Redownload(users) => {
             return redownload::unconfirmed(&format!("{users} users have"));
         }

@@ -77,7 +77,7 @@ fn print(format: Format, report: &ImportReport) -> Result<(), Failure> {
             if let Some(batch) = batch {
                 let batch = visible(batch);
                 writeln!(out, "audit trail: lastpop audit --batch {batch}")?;
-                writeln!(out, "undo: lastpop user undo --batch {batch}")?;
+                writeln!(out, "undo: lastpop user undo --batch {batch} --reason TEXT")?;
             }
         }
     }
@@ -120,9 +120,10 @@ pub(super) async fn undo(options: &Options, batch: &str, ordered: &Ordered) -> R
         }
         Format::Table => {
             let [restored, left_alone] = [*restored, *left_alone].map(grouped);
+            let (have, stay) = if *dry_run { ("would have", "would stay") } else { ("have", "stay") };
             writeln!(
                 out,
-                "{restored} users have again what they had; {left_alone} were changed since, and stay"
+                "users who {have} again what they had: {restored}; who were changed since, and {stay}: {left_alone}"
             )?;
             if !batch.is_empty() {
                 writeln!(out, "audit trail: lastpop audit --batch {batch}")?;
