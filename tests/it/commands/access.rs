@@ -39,6 +39,7 @@ fn tokens_and_roles() {
         ("operator", &["user", "undo", "a@roles.example"]),
         ("operator", &["user", "unhide", "a@roles.example"]),
         ("operator", &["kick", "--user", "a@roles.example"]),
+        ("admin", &["user", "undo", "--batch", "1"]),
         ("admin", &["user", "import", "-"]),
         ("admin", &["domain", "set", "roles.example", "pop3"]),
         ("admin", &["domain", "undo", "roles.example"]),

@@ -33,7 +33,9 @@ fn an_import_names_the_lines_that_it_cannot_use() {
     );
     let were = format!("lastpop: 1 line cannot be used; all others were taken. {end}");
     assert_eq!(done.failed(1, &[]).stderr, format!("{bad}{were}"));
-    let batch = done.stdout.trim_end().rsplit(' ').next().expect("a batch");
+    let batch = done.stdout.lines().nth(1).and_then(|line| line.rsplit(' ').next()).expect("a batch");
+    let hint = format!("\nundo: lastpop user undo --batch {batch} --reason TEXT\n");
+    assert!(done.stdout.ends_with(&hint), "{done:?}");
     let trail = lastpop.run(&["audit", "--batch", batch]);
     trail.fine(&["\tan-admin\timport\tuser\ta@bulk.example\tpop3\tnotice\tticket 4711\t"]);
     assert_eq!(trail.rows().len(), 1, "{trail:?}");
@@ -43,6 +45,39 @@ fn an_import_names_the_lines_that_it_cannot_use() {
     assert_eq!((&report["rows"], &report["changed"], &report["batch"]), (&3.into(), &0.into(), &Value::Null));
     assert_eq!(report["bad"][0]["line"], 3);
     assert_eq!(again.failed(1, &[]).stderr, were, "the lines are in the report");
+}
+
+#[test]
+fn an_import_is_undone_as_a_whole() {
+    let lastpop = Lastpop::shared(Over::Tcp);
+    lastpop.import("a@undo.example,pop3\nb@undo.example,pop3\n");
+    let list = "user,mode\na@undo.example,imap-only\nb@undo.example,imap-only\nc@undo.example,notice\n";
+    let file = lastpop.file("wrong.csv", list);
+    let report = lastpop.because(&["user", "import", &file, "--format", "json"]).json();
+    let batch = report["batch"].as_str().expect("a batch");
+    lastpop.because(&["user", "set", "b@undo.example", "brownout"]).fine(&[]);
+    let undo = |more: &[&str]| lastpop.because(&[&["user", "undo", "--batch", batch][..], more].concat());
+    let header = "restored\tleft_alone\tdry_run\tbatch\n";
+    let dry = undo(&["--dry-run"]);
+    assert_eq!(
+        (dry.fine(&[]).stdout.as_str(), dry.stderr.as_str()),
+        (&*format!("{header}2\t1\ttrue\t\n"), UNCHANGED)
+    );
+    let table = undo(&["--dry-run", "--format", "table"]);
+    table.fine(&["users who would have again what they had: 2; who were changed since, and would stay: 1\n"]);
+    assert_eq!(undo(&["--dry-run", "--format", "json"]).json()["restored"], 2);
+    undo(&["--format", "table"]).fine(&[
+        "users who have again what they had: 2; who were changed since, and stay: 1\naudit trail: lastpop audit --batch ",
+    ]);
+    let modes = lastpop.run(&["user", "list", "--domain", "undo.example"]);
+    assert_eq!(modes.rows().iter().map(|row| row[2]).collect::<Vec<_>>(), ["pop3", "brownout", "pop3"]);
+    // The one that was changed since still could be, had nobody changed it.
+    assert_eq!(undo(&[]).fine(&[]).stdout, format!("{header}0\t1\tfalse\t\n"));
+    lastpop
+        .because(&["user", "undo", "--batch", "none"])
+        .failed(1, &["there is no change of the batch none left to undo\n"]);
+    undo(&["a@undo.example"]).failed(2, &["cannot be used with"]);
+    lastpop.because(&["user", "undo"]).failed(2, &["<USER>..."]);
 }
 
 #[test]

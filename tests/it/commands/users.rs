@@ -228,16 +228,25 @@ fn leaving_imap_only_for_a_second_download_has_to_be_confirmed() {
     let set = |more: &[&str]| lastpop.because(&[&["user", "set", user][..], more].concat());
     set(&["imap-only"]).fine(&["\timap-only\tuser\t"]);
     let undo = ["user", "undo", user];
-    for refused in [set(&["pop3"]), set(&["inherit", "--dry-run"]), lastpop.because(&undo)] {
+    // A date is no way around it: a plan leads there as well.
+    let later = ["pop3", "--from", "2099-12-01"];
+    for refused in [set(&["pop3"]), set(&["inherit", "--dry-run"]), set(&later), lastpop.because(&undo)] {
         refused.failed(1, &[
             "a@farewell.example has seen nothing but the notice (response = \"notice\"), so mail programs have forgotten",
-            "they will download all mail again. Send confirm_redownload = true (--confirm-redownload) if that is meant\n",
+            "will download all mail again. Nothing was changed. Send confirm_redownload = true (--confirm-redownload) if",
         ]);
-        assert_eq!(refused.stdout, "");
+        assert_eq!((refused.stdout.as_str(), refused.stderr.lines().count()), ("", 1));
     }
-    // A date is no way around it when it comes, but until then nothing is downloaded.
-    set(&["pop3", "--from", "2099-12-01"]).fine(&["imap-only>pop3@2099-12-01T00:00:00Z\timap-only"]);
+    set(&[&later[..], &["--confirm-redownload"]].concat())
+        .fine(&["imap-only>pop3@2099-12-01T00:00:00Z\timap-only"]);
     lastpop.because(&undo).fine(&["\timap-only\timap-only\tuser"]);
+    let list = lastpop.file("back.csv", "user,mode\na@farewell.example,pop3\n");
+    let import = lastpop.because(&["user", "import", &list]);
+    import.failed(
+        1,
+        &["lastpop: 1 user has seen nothing but the notice", "(--confirm-redownload) if that is meant\n"],
+    );
+    assert_eq!(import.stdout, "");
     let confirmed = lastpop.because(&[&undo[..], &["--confirm-redownload"]].concat());
     assert_eq!(changes(&confirmed), "a@farewell.example\timap-only\tinherit\tpop3\tconfig\t\tfalse\n");
 }

@@ -115,6 +115,7 @@ fn a_wave_of_a_list_from_its_making_to_its_end() {
     let after =
         ["rollback||", "resume||", "pause||", "start||3 users", "members||1 users", "members||2 users"];
     assert_eq!(told, [&after[..], &["create||csv"]].concat());
+    order("delete", &["--confirm-redownload"]).failed(2, &["unexpected argument '--confirm-redownload'"]);
     order("delete", &[]).fine(&[]).noted("the wave vip is deleted");
 }
 
