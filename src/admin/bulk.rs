@@ -13,7 +13,7 @@ use super::redownload::permit_many;
 use super::view::View;
 use super::{Shared, store_problem};
 use crate::api::{
-    BatchUndone, BulkFormat, ExportQuery, ExportRow, ImportQuery, ImportReport, MembersQuery, Order, WaveName,
+    BatchUndone, BulkFormat, ExportQuery, ExportRow, ImportQuery, ImportReport, MembersQuery, Order, WavePath,
 };
 use crate::import::{Content, Line, Reader, Row};
 use crate::policy::Mode;
@@ -89,7 +89,8 @@ impl Lines {
 /// Lines that cannot be used are named and left out; all others become one change.
 #[utoipa::path(
     post, path = "/api/v1/users/import", tag = "users", operation_id = "import_users", params(ImportQuery),
-    request_body(content = String, content_type = "text/csv", description = "Rows as CSV or NDJSON, see `format`."),
+    request_body(description = "Rows as CSV or NDJSON, see `format`.",
+        content((String = "text/csv"), (String = "application/x-ndjson"))),
     responses(
         (status = 200, description = "What was changed, or would be.", body = ImportReport),
         (status = 409, description = "It is not confirmed that mail is downloaded again.", body = crate::api::Problem)
@@ -302,7 +303,7 @@ fn fields(ExportRow { mode, from, user }: &ExportRow) -> [String; 27] {
 /// Puts users into a wave that takes a list: CSV with a column `user`.
 #[utoipa::path(
     put, path = "/api/v1/waves/{wave}/members", tag = "waves", operation_id = "add_wave_members",
-    params(("wave" = String, Path, description = "The name of the wave."), MembersQuery),
+    params(WavePath, MembersQuery),
     request_body(content = String, content_type = "text/csv", description = "Users as CSV."),
     responses(
         (status = 200, description = "Who was added, or would be.", body = ImportReport),
@@ -313,7 +314,7 @@ fn fields(ExportRow { mode, from, user }: &ExportRow) -> [String; 27] {
 pub(super) async fn members(
     State(shared): State<Shared>,
     caller: Caller,
-    Path(wave): Path<WaveName>,
+    Path(WavePath { wave }): Path<WavePath>,
     Query(query): Query<MembersQuery>,
     body: Body,
 ) -> Result<Json<ImportReport>, Problem> {

@@ -11,18 +11,6 @@ use crate::policy::{Mode, Planned, Rules, Setting};
 use crate::store::waves::WaveError;
 use crate::store::{self, Changed, StoreError, Subject};
 
-/// Longest name of a user, in octets: what a session can log in with.
-const MAX_NAME: usize = 512;
-
-/// A name that can be a user's.
-pub(super) fn check(name: &str) -> Result<(), Problem> {
-    if !name.is_empty() && name.len() <= MAX_NAME && !name.chars().any(char::is_control) {
-        return Ok(());
-    }
-    let detail = "That is no name of a user: it is empty, too long, or has control characters in it.";
-    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail))
-}
-
 /// Sets a mode as ordered, or says what would come of it.
 pub(super) async fn planned(
     shared: &Shared,

@@ -11,7 +11,7 @@ use super::extract::{Json, Path, Query};
 use super::problem::Problem;
 use super::view::{View, setting};
 use super::{Shared, store_problem};
-use crate::api::{Change, DomainList, DomainQuery, DomainRow, EVERYONE, Order, SetMode};
+use crate::api::{Change, DomainList, DomainPath, DomainQuery, DomainRow, EVERYONE, Order, SetMode};
 use crate::store::{DomainCount, Subject};
 
 /// Who was here within so many seconds is active.
@@ -57,7 +57,7 @@ pub(super) async fn list(
 /// Shows one domain, or everyone (`*`).
 #[utoipa::path(
     get, path = "/api/v1/domains/{domain}", tag = "domains", operation_id = "show_domain",
-    params(("domain" = String, Path, description = "The domain, or `*` for everyone.")),
+    params(DomainPath),
     responses(
         (status = 200, description = "The domain.", body = DomainRow),
         (status = 404, description = "That cannot be a domain.", body = crate::api::Problem)
@@ -65,7 +65,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn show(
     State(shared): State<Shared>,
-    Path(name): Path<String>,
+    Path(DomainPath { domain: name }): Path<DomainPath>,
 ) -> Result<Json<DomainRow>, Problem> {
     let subject = subject(&name)?;
     let view = View::new(&shared);
@@ -82,7 +82,7 @@ pub(super) async fn show(
 /// Sets the mode of a domain, or of everyone (`*`), now or from a date on.
 #[utoipa::path(
     put, path = "/api/v1/domains/{domain}/mode", tag = "domains", operation_id = "set_domain_mode",
-    params(("domain" = String, Path, description = "The domain, or `*` for everyone.")),
+    params(DomainPath),
     request_body = SetMode,
     responses(
         (status = 200, description = "What was changed, or would be.", body = Change),
@@ -93,7 +93,7 @@ pub(super) async fn show(
 pub(super) async fn set(
     State(shared): State<Shared>,
     caller: Caller,
-    Path(name): Path<String>,
+    Path(DomainPath { domain: name }): Path<DomainPath>,
     Json(order): Json<SetMode>,
 ) -> Result<Json<Change>, Problem> {
     planned(&shared, &caller, &subject(&name)?, &order).await.map(Json)
@@ -102,7 +102,7 @@ pub(super) async fn set(
 /// Takes back the newest change of a domain's mode that was not taken back yet.
 #[utoipa::path(
     post, path = "/api/v1/domains/{domain}/undo", tag = "domains", operation_id = "undo_domain",
-    params(("domain" = String, Path, description = "The domain, or `*` for everyone.")), request_body = Order,
+    params(DomainPath), request_body = Order,
     responses(
         (status = 200, description = "What was changed, or would be.", body = Change),
         (status = 404, description = "That cannot be a domain.", body = crate::api::Problem),
@@ -113,7 +113,7 @@ pub(super) async fn set(
 pub(super) async fn undo(
     State(shared): State<Shared>,
     caller: Caller,
-    Path(name): Path<String>,
+    Path(DomainPath { domain: name }): Path<DomainPath>,
     Json(order): Json<Order>,
 ) -> Result<Json<Change>, Problem> {
     undone(&shared, &caller, &subject(&name)?, &order).await.map(Json)

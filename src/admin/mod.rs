@@ -9,6 +9,7 @@ pub mod auth;
 pub mod bulk;
 mod change;
 pub mod connections;
+mod document;
 pub mod domains;
 pub mod drain;
 pub mod envelope;

@@ -10,7 +10,7 @@ use super::Shared;
 use super::auth::Caller;
 use super::extract::{Json, Query};
 use super::problem::Problem;
-use crate::api::{Kick, Kicked, Session, SessionList, SessionQuery, Whom};
+use crate::api::{Kick, Kicked, Network, Session, SessionList, SessionQuery, Whom};
 use crate::live::{self, Filter};
 use crate::policy::instant;
 
@@ -43,7 +43,7 @@ pub(super) async fn list(
     let filter = Filter {
         user: query.user.map(|user| shared.canonical(&user)),
         session: None,
-        network: query.network.map(|network| network.trunc()),
+        network: query.network.map(Network::get),
     };
     let mut found = shared.cx.live.find(&filter);
     let total = found.len();
@@ -75,7 +75,7 @@ pub(super) async fn kick(
     let filter = match whom {
         Whom::User(user) => Filter { user: Some(shared.canonical(&user)), ..Filter::default() },
         Whom::Session(id) => Filter { session: Some(id), ..Filter::default() },
-        Whom::Network(network) => Filter { network: Some(network.trunc()), ..Filter::default() },
+        Whom::Network(network) => Filter { network: Some(network.get()), ..Filter::default() },
     };
     let sessions = shared.cx.live.find(&filter);
     if !dry_run {

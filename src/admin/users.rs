@@ -4,15 +4,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::auth::Caller;
-use super::change::{check, planned, undone};
+use super::change::{planned, undone};
 use super::extract::{Json, Path, Query};
 use super::problem::Problem;
 use super::view::View;
 use super::{Shared, store_problem};
 use crate::api::{
-    AuditList, AuditQuery, Change, Order, SetMode, Unhidden, Unhide, UserDetail, UserList, UserQuery,
+    AuditList, AuditQuery, Change, Order, SetMode, Unhidden, Unhide, UserDetail, UserList, UserPath,
+    UserQuery,
 };
 use crate::store::{Subject, Trail};
+use crate::users::UserName;
+
+/// Longest name of a user, in octets: what a session can log in with, an `@`, and a domain that was added.
+const MAX_NAME: usize = 512 + 1 + 253;
 
 /// Lists users, in the order of their names.
 #[utoipa::path(
@@ -39,7 +44,7 @@ pub(super) async fn list(
 /// Shows one user, and explains the mode.
 #[utoipa::path(
     get, path = "/api/v1/users/{user}", tag = "users", operation_id = "show_user",
-    params(("user" = String, Path, description = "The name, in any spelling.")),
+    params(UserPath),
     responses(
         (status = 200, description = "The user.", body = UserDetail),
         (status = 404, description = "The user is not known.", body = crate::api::Problem)
@@ -47,9 +52,9 @@ pub(super) async fn list(
 )]
 pub(super) async fn show(
     State(shared): State<Shared>,
-    Path(name): Path<String>,
+    Path(UserPath { user: name }): Path<UserPath>,
 ) -> Result<Json<UserDetail>, Problem> {
-    let user = shared.canonical(&name);
+    let user = named(&shared, &name)?;
     let row = shared.cx.store.user(&user).await.map_err(store_problem)?;
     let Some(row) = row else { return Err(unknown(user.as_str())) };
     let view = View::new(&shared);
@@ -60,15 +65,18 @@ pub(super) async fn show(
 /// Lists what was done to one user, newest first.
 #[utoipa::path(
     get, path = "/api/v1/users/{user}/history", tag = "users", operation_id = "user_history",
-    params(("user" = String, Path, description = "The name, in any spelling."), AuditQuery),
-    responses((status = 200, description = "A page of the audit trail.", body = AuditList))
+    params(UserPath, AuditQuery),
+    responses(
+        (status = 200, description = "A page of the audit trail.", body = AuditList),
+        (status = 404, description = "That cannot be a user.", body = crate::api::Problem)
+    )
 )]
 pub(super) async fn history(
     State(shared): State<Shared>,
-    Path(name): Path<String>,
+    Path(UserPath { user: name }): Path<UserPath>,
     Query(query): Query<AuditQuery>,
 ) -> Result<Json<AuditList>, Problem> {
-    let subject = shared.canonical(&name).as_str().to_owned();
+    let subject = named(&shared, &name)?.as_str().to_owned();
     let trail = Trail { kind: Some("user"), subject: Some(subject), batch: query.batch.clone() };
     super::audit::page(&shared, &trail, &query).await
 }
@@ -79,30 +87,30 @@ pub(super) async fn history(
 /// end.
 #[utoipa::path(
     put, path = "/api/v1/users/{user}/mode", tag = "users", operation_id = "set_user_mode",
-    params(("user" = String, Path, description = "The name, in any spelling.")), request_body = SetMode,
+    params(UserPath), request_body = SetMode,
     responses(
         (status = 200, description = "What was changed, or would be.", body = Change),
+        (status = 404, description = "That cannot be a user.", body = crate::api::Problem),
         (status = 409, description = "It needs a confirmation.", body = crate::api::Problem)
     )
 )]
 pub(super) async fn set(
     State(shared): State<Shared>,
     caller: Caller,
-    Path(name): Path<String>,
+    Path(UserPath { user: name }): Path<UserPath>,
     Json(order): Json<SetMode>,
 ) -> Result<Json<Change>, Problem> {
-    let user = shared.canonical(&name);
-    check(user.as_str())?;
-    let subject = Subject::User(user);
+    let subject = Subject::User(named(&shared, &name)?);
     planned(&shared, &caller, &subject, &order).await.map(Json)
 }
 
 /// Takes back the newest change of one user's mode that was not taken back yet.
 #[utoipa::path(
     post, path = "/api/v1/users/{user}/undo", tag = "users", operation_id = "undo_user",
-    params(("user" = String, Path, description = "The name, in any spelling.")), request_body = Order,
+    params(UserPath), request_body = Order,
     responses(
         (status = 200, description = "What was changed, or would be.", body = Change),
+        (status = 404, description = "That cannot be a user.", body = crate::api::Problem),
         (status = 409, description = "There is nothing to undo, or it needs a confirmation.",
             body = crate::api::Problem)
     )
@@ -110,17 +118,17 @@ pub(super) async fn set(
 pub(super) async fn undo(
     State(shared): State<Shared>,
     caller: Caller,
-    Path(name): Path<String>,
+    Path(UserPath { user: name }): Path<UserPath>,
     Json(order): Json<Order>,
 ) -> Result<Json<Change>, Problem> {
-    let subject = Subject::User(shared.canonical(&name));
+    let subject = Subject::User(named(&shared, &name)?);
     undone(&shared, &caller, &subject, &order).await.map(Json)
 }
 
 /// Shows hidden messages again, at the customer's next login.
 #[utoipa::path(
     post, path = "/api/v1/users/{user}/unhide", tag = "users", operation_id = "unhide",
-    params(("user" = String, Path, description = "The name, in any spelling.")), request_body = Unhide,
+    params(UserPath), request_body = Unhide,
     responses(
         (status = 200, description = "What will be done, or would be.", body = Unhidden),
         (status = 404, description = "The user is not known.", body = crate::api::Problem)
@@ -129,10 +137,10 @@ pub(super) async fn undo(
 pub(super) async fn unhide(
     State(shared): State<Shared>,
     caller: Caller,
-    Path(name): Path<String>,
+    Path(UserPath { user: name }): Path<UserPath>,
     Json(Unhide { since, reason, dry_run }): Json<Unhide>,
 ) -> Result<Json<Unhidden>, Problem> {
-    let user = shared.canonical(&name);
+    let user = named(&shared, &name)?;
     let row = shared.cx.store.user(&user).await.map_err(store_problem)?;
     let Some(row) = row else { return Err(unknown(user.as_str())) };
     let mut warnings = Vec::new();
@@ -156,6 +164,17 @@ pub(super) async fn unhide(
         messages: messages.and_then(|messages| u64::try_from(messages).ok()),
         warnings,
     }))
+}
+
+/// The user whom a path names.
+fn named(shared: &Shared, name: &str) -> Result<UserName, Problem> {
+    let user = shared.canonical(name);
+    let spoken = !user.as_str().contains(['\0', '\r', '\n']);
+    if spoken && (1..=MAX_NAME).contains(&user.as_str().len()) {
+        return Ok(user);
+    }
+    let detail = "Nobody can log in with such a name: it is empty, too long, or has line ends or NUL in it.";
+    Err(Problem::new(StatusCode::NOT_FOUND, detail))
 }
 
 fn unknown(user: &str) -> Problem {

@@ -8,7 +8,7 @@ use super::extract::{Json, Path, Query};
 use super::problem::Problem;
 use super::redownload::permit_many;
 use super::{Shared, store_problem};
-use crate::api::{CreateWave, Order, RolledBack, Wave, WaveList, WaveName, WavePreview, WaveState};
+use crate::api::{CreateWave, Order, RolledBack, Wave, WaveList, WaveName, WavePath, WavePreview, WaveState};
 use crate::store::waves;
 
 /// Lists all waves, the newest first.
@@ -23,7 +23,7 @@ pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<WaveList>,
 /// Shows one wave.
 #[utoipa::path(
     get, path = "/api/v1/waves/{wave}", tag = "waves", operation_id = "show_wave",
-    params(("wave" = String, Path, description = "The name of the wave.")),
+    params(WavePath),
     responses(
         (status = 200, description = "The wave.", body = Wave),
         (status = 404, description = "There is no such wave.", body = crate::api::Problem)
@@ -31,7 +31,7 @@ pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<WaveList>,
 )]
 pub(super) async fn show(
     State(shared): State<Shared>,
-    Path(name): Path<WaveName>,
+    Path(WavePath { wave: name }): Path<WavePath>,
 ) -> Result<Json<Wave>, Problem> {
     shared.cx.store.wave(&name).await.map(Json).map_err(store_problem)
 }
@@ -64,7 +64,7 @@ pub(super) async fn create(
 /// Says what a wave would do if it were started now.
 #[utoipa::path(
     get, path = "/api/v1/waves/{wave}/preview", tag = "waves", operation_id = "preview_wave",
-    params(("wave" = String, Path, description = "The name of the wave.")),
+    params(WavePath),
     responses(
         (status = 200, description = "What it would do.", body = WavePreview),
         (status = 404, description = "There is no such wave.", body = crate::api::Problem)
@@ -72,7 +72,7 @@ pub(super) async fn create(
 )]
 pub(super) async fn preview(
     State(shared): State<Shared>,
-    Path(name): Path<WaveName>,
+    Path(WavePath { wave: name }): Path<WavePath>,
 ) -> Result<Json<WavePreview>, Problem> {
     let configured = shared.cx.settings.load().configured();
     let preview = shared.cx.store.preview_wave(&name, &configured, Shared::now()).await;
@@ -128,7 +128,7 @@ macro_rules! acts {
             #[doc = $what]
             #[utoipa::path(
                 post, path = $path, tag = "waves", operation_id = $id,
-                params(("wave" = String, Path, description = "The name of the wave.")), request_body = Order,
+                params(WavePath), request_body = Order,
                 responses(
                     (status = 200, description = "The wave as it is then, or would be.", body = Wave),
                     (status = 404, description = "There is no such wave.", body = crate::api::Problem),
@@ -138,7 +138,7 @@ macro_rules! acts {
             pub(super) async fn $name(
                 State(shared): State<Shared>,
                 caller: Caller,
-                Path(name): Path<WaveName>,
+                Path(WavePath { wave: name }): Path<WavePath>,
                 Json(order): Json<Order>,
             ) -> Result<Json<Wave>, Problem> {
                 act(&shared, &caller, &name, &order, Act::$act).await
@@ -157,7 +157,7 @@ acts! {
 /// Gives members what they had before the wave, but for those whom somebody has set since.
 #[utoipa::path(
     post, path = "/api/v1/waves/{wave}/rollback", tag = "waves", operation_id = "rollback_wave",
-    params(("wave" = String, Path, description = "The name of the wave.")), request_body = Order,
+    params(WavePath), request_body = Order,
     responses(
         (status = 200, description = "The wave as it is then, or would be, and for how many.", body = RolledBack),
         (status = 404, description = "There is no such wave.", body = crate::api::Problem),
@@ -168,7 +168,7 @@ acts! {
 pub(super) async fn rollback(
     State(shared): State<Shared>,
     caller: Caller,
-    Path(name): Path<WaveName>,
+    Path(WavePath { wave: name }): Path<WavePath>,
     Json(order): Json<Order>,
 ) -> Result<Json<RolledBack>, Problem> {
     let permit = permit_many(&shared, order.confirm_redownload);
@@ -186,7 +186,7 @@ pub(super) async fn rollback(
 /// Forgets a wave that is a draft or has ended. What it did stays.
 #[utoipa::path(
     delete, path = "/api/v1/waves/{wave}", tag = "waves", operation_id = "delete_wave",
-    params(("wave" = String, Path, description = "The name of the wave."), Order),
+    params(WavePath, Order),
     responses(
         (status = 204, description = "It is gone, or could be."),
         (status = 404, description = "There is no such wave.", body = crate::api::Problem),
@@ -196,7 +196,7 @@ pub(super) async fn rollback(
 pub(super) async fn delete(
     State(shared): State<Shared>,
     caller: Caller,
-    Path(name): Path<WaveName>,
+    Path(WavePath { wave: name }): Path<WavePath>,
     Query(order): Query<Order>,
 ) -> Result<StatusCode, Problem> {
     shared.cx.store.delete_wave(&name, &asked(&caller, &order)).await.map_err(store_problem)?;

@@ -32,6 +32,15 @@ pub struct DomainList {
     pub next: Option<String>,
 }
 
+/// Which domain.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct DomainPath {
+    /// The domain, or `*` for everyone.
+    #[param(min_length = 1, max_length = 253, example = "example.net")]
+    pub domain: String,
+}
+
 /// Which page of the domains.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]

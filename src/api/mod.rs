@@ -10,6 +10,7 @@ mod audit;
 mod bulk;
 mod change;
 mod domain;
+mod network;
 mod problem;
 mod query;
 mod reason;
@@ -26,7 +27,8 @@ pub use bulk::{
     MembersQuery,
 };
 pub use change::{Change, Order, SetMode, Unhidden, Unhide};
-pub use domain::{DomainList, DomainQuery, DomainRow};
+pub use domain::{DomainList, DomainPath, DomainQuery, DomainRow};
+pub use network::{BadNetwork, Network};
 pub use problem::{PROBLEM_TYPE, Problem};
 pub use query::{BadPageLimit, PAGE_DEFAULT, PAGE_MOST, PageLimit};
 pub use reason::{BadReason, REASON_LONGEST, Reason};
@@ -37,9 +39,12 @@ pub use summary::{
 };
 pub use target::{BadDays, BadPercent, Days, Percent, Target, WaveUsers};
 pub use user::{
-    Effective, Planned, Quota, Rule, Setting, Usage, User, UserDetail, UserFilter, UserList, UserQuery,
+    Effective, Planned, Quota, Rule, Setting, Usage, User, UserDetail, UserFilter, UserList, UserPath,
+    UserQuery,
 };
-pub use wave::{BadWaveName, CreateWave, RolledBack, Wave, WaveList, WaveName, WavePreview, WaveState};
+pub use wave::{
+    BadWaveName, CreateWave, RolledBack, Wave, WaveList, WaveName, WavePath, WavePreview, WaveState,
+};
 
 /// Where all routes begin.
 pub const PREFIX: &str = "/api/v1";

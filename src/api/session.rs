@@ -1,10 +1,9 @@
 //! Sessions that are under way: who is here, and sending them away.
 
-use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{PageLimit, Reason};
+use super::{Network, PageLimit, Reason};
 use crate::policy::Mode;
 
 /// A session that is under way on this proxy, and logged in.
@@ -50,10 +49,11 @@ pub struct SessionList {
 #[into_params(parameter_in = Query)]
 pub struct SessionQuery {
     /// Only sessions of this user.
+    #[param(example = "jane@example.net")]
     pub user: Option<String>,
-    /// Only sessions from this network, such as `192.0.2.0/24`.
-    #[param(value_type = Option<String>, example = "192.0.2.0/24")]
-    pub network: Option<IpNet>,
+    /// Only sessions from this network.
+    #[param(inline, example = "192.0.2.0/24")]
+    pub network: Option<Network>,
     /// The number of sessions in one answer.
     #[serde(default)]
     #[param(inline, required = false)]
@@ -66,6 +66,7 @@ pub struct SessionQuery {
 /// are not hidden, because there was no QUIT.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"whom": {"user": "jane@example.net"}, "reason": "ticket 4711: the password was stolen"}))]
 pub struct Kick {
     /// Whose.
     pub whom: Whom,
@@ -85,8 +86,7 @@ pub enum Whom {
     /// The session with this id.
     Session(String),
     /// All sessions from this network.
-    #[schema(value_type = String)]
-    Network(IpNet),
+    Network(Network),
 }
 
 /// How many sessions were ended, or would have been.

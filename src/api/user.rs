@@ -156,6 +156,20 @@ pub struct UserList {
     pub next: Option<String>,
 }
 
+/// Which user.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct UserPath {
+    /// The name, in any spelling: as one segment of the path, so that a `/` in it is written `%2F`.
+    #[param(
+        min_length = 1,
+        max_length = 766,
+        pattern = r"^[^\x00\r\n]*[^\s\x00][^\x00\r\n]*$",
+        example = "jane@example.net"
+    )]
+    pub user: String,
+}
+
 /// Which users, and which page of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]

@@ -82,6 +82,15 @@ pub struct CreateWave {
     pub dry_run: bool,
 }
 
+/// Which wave.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct WavePath {
+    /// The name of the wave.
+    #[param(inline)]
+    pub wave: WaveName,
+}
+
 /// What a wave is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]

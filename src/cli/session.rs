@@ -4,7 +4,6 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use hyper::Method;
-use ipnet::IpNet;
 
 use super::change::unchanged;
 use super::client::Call;
@@ -13,7 +12,9 @@ use super::options::{Options, Page, Why, stdout};
 use super::output::{self, Cell, Column, Format, Row, Rows, main};
 use super::rows::text;
 use super::text::{minute, sessions};
-use crate::api::{Draining, Kick, Kicked, Order, PageLimit, Session, SessionList, SessionQuery, Whom};
+use crate::api::{
+    Draining, Kick, Kicked, Network, Order, PageLimit, Session, SessionList, SessionQuery, Whom,
+};
 
 /// See `lastpop who --help`.
 #[derive(Debug, clap::Args)]
@@ -26,8 +27,8 @@ pub(super) struct Who {
     #[arg(long)]
     user: Option<String>,
     /// Only sessions from this network, such as 192.0.2.0/24; an address alone means itself.
-    #[arg(long, value_parser = network)]
-    network: Option<IpNet>,
+    #[arg(long)]
+    network: Option<Network>,
     /// Show a page again and again, until Ctrl-C, each time after so many seconds (2 unless said otherwise).
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=3600), conflicts_with_all = ["all", "after"])]
@@ -36,12 +37,6 @@ pub(super) struct Who {
     page: Page,
     #[command(flatten)]
     options: Options,
-}
-
-/// A network, or one address.
-fn network(text: &str) -> Result<IpNet, String> {
-    let address = || text.parse().map(|address: std::net::IpAddr| IpNet::from(address));
-    text.parse().or_else(|_| address()).map_err(|_| "expected a network such as 192.0.2.0/24".to_owned())
 }
 
 impl Who {
@@ -98,8 +93,8 @@ struct Target {
     #[arg(long, value_name = "ID")]
     session: Option<String>,
     /// End all sessions from this network, such as 192.0.2.0/24; an address alone means itself.
-    #[arg(long, value_parser = network)]
-    network: Option<IpNet>,
+    #[arg(long)]
+    network: Option<Network>,
 }
 
 impl Target {
