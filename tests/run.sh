@@ -27,6 +27,7 @@ fail() {
 
 # A program that tells whether the package is there, and the package.
 initdb=(/usr/lib/postgresql/*/bin/initdb) # any version
+ensurepip=(/usr/lib/python3*/ensurepip)
 needed=(
   /usr/lib/dovecot/imap dovecot-imapd
   /usr/lib/dovecot/pop3 dovecot-pop3d
@@ -45,6 +46,7 @@ needed=(
   /usr/bin/groff groff-base
   /usr/bin/zsh zsh
   /usr/bin/fish fish
+  "${ensurepip[0]}" python3-venv
 )
 install_packages() {
   local missing=() i
@@ -76,9 +78,20 @@ install_cargo_deny() {
   cargo install --locked --version 0.20.2 cargo-deny
 }
 
+# It tests the API by its own document; a folder of its own keeps it apart from the machine's Python.
+install_schemathesis() {
+  local venv=target/schemathesis wanted=tests/schemathesis/requirements.txt
+  cmp -s "$wanted" "$venv/installed.txt" && return
+  step 'installing Schemathesis'
+  /usr/bin/python3 -m venv --clear "$venv"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted"
+  cp -- "$wanted" "$venv/installed.txt"
+}
+
 command -v cargo >/dev/null || fail 'cargo is missing. Install Rust (https://rustup.rs) and start again.'
 install_packages
 install_cargo_deny
+install_schemathesis
 
 step 'shell scripts'
 shellcheck -x deploy/demo.sh
@@ -104,6 +117,8 @@ cargo test --locked
 if [[ $full == yes ]]; then
   step 'long: many random sessions against a real Dovecot'
   IT_CASES=${IT_CASES:-1000} cargo test --locked --test it nothing_removed -- --nocapture
+  step 'long: many generated requests to the API'
+  IT_CASES=${IT_CASES:-300} cargo test --locked --test it admin::generated -- --nocapture
 fi
 
 step 'the demo'

@@ -1,8 +1,10 @@
 //! The admin API against the real binary: who is let in here, how it is reached in `listeners`, what it does
-//! with too much in `bounds`, what wants to be confirmed in `redownload`, tokens in `tokens`, live sessions in `sessions`, and commands in `commands`.
+//! with too much in `bounds`, with whatever its own document allows in `generated`, what wants to be confirmed in
+//! `redownload`, tokens in `tokens`, live sessions in `sessions`, and commands in `commands`.
 
 mod bounds;
 mod commands;
+mod generated;
 mod listeners;
 mod redownload;
 mod sessions;
@@ -157,6 +159,10 @@ fn what_is_not_there_is_a_problem_as_well() {
     assert_eq!(answer.header("allow"), Some("GET,HEAD"));
     proxy.api("GET", "/api/v1/sessions?usr=x", VIEWER, "").problem(400);
     proxy.api("POST", "/api/v1/drain", ADMIN, "{}").problem(422);
+    // Even for a list that names nobody.
+    for more in ["", "&dry_run=true"] {
+        proxy.api("PUT", &format!("/api/v1/waves/none/members?reason=x{more}"), ADMIN, "").problem(404);
+    }
     let no_json =
         api::request("POST", "/api/v1/drain", ADMIN, "x=1").replace("application/json", "text/plain");
     api::exchange(proxy.http(), &no_json).problem(415);

@@ -17,6 +17,7 @@ use session::{NOTICE, Outcome, Session, run, session, uid_of};
 use crate::support::dovecot::{Dovecot, User};
 use crate::support::imap::{Imap, Message};
 use crate::support::proxy::{Proxy, Upstream};
+use crate::support::setting::setting;
 
 /// Cases unless the environment says otherwise.
 const CASES: u32 = 60;
@@ -54,13 +55,6 @@ fn holds(changes: &[(&str, &str)]) {
     });
     if let Err(error) = result {
         panic!("{error}");
-    }
-}
-
-fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
-    match std::env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")),
-        Err(_) => default,
     }
 }
 

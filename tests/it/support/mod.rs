@@ -12,4 +12,5 @@ pub(crate) mod process;
 pub(crate) mod promtool;
 pub(crate) mod proxy;
 pub(crate) mod relay;
+pub(crate) mod setting;
 pub(crate) mod wait;
