@@ -124,10 +124,9 @@ impl View {
 
 /// A setting with times that people read.
 pub(super) fn setting(setting: policy::Setting) -> Setting {
-    let known = setting != policy::Setting::default();
     Setting {
         mode: setting.mode,
-        since: known.then(|| instant(setting.since)),
+        since: setting.set_at().map(instant),
         planned: setting.planned.map(|planned| Planned { mode: planned.mode, from: instant(planned.from) }),
     }
 }

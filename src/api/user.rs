@@ -12,7 +12,7 @@ use crate::policy::Mode;
 pub struct Setting {
     /// The mode; `null`: none of its own, the next rule decides.
     pub mode: Option<Mode>,
-    /// Since when; `null` where nothing was ever set.
+    /// Since when; `null` where nothing was ever set, or is only planned.
     pub since: Option<Timestamp>,
     /// What it becomes, and when; `null`: nothing is planned.
     pub planned: Option<Planned>,

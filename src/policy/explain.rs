@@ -36,7 +36,8 @@ impl Rules {
     fn says(&self, rule: Rule, zone: &TimeZone, now: i64) -> (String, bool) {
         let word = |mode: Option<Mode>| mode.map_or("nothing", Mode::as_str);
         let setting = self.setting(rule).map(|setting| setting.settled(now));
-        let since = setting.map(|setting| format!(" since {}", local(instant(setting.since), zone)));
+        let since = setting.and_then(|setting| setting.set_at());
+        let since = since.map(|since| format!(" since {}", local(instant(since), zone)));
         let planned = setting.and_then(|setting| setting.planned).map(|Planned { mode, from }| {
             format!(", and {} from {} on", word(mode), local(instant(from), zone))
         });
@@ -112,6 +113,11 @@ mod tests {
             told[6],
             "From 1970-01-31 00:00 UTC on it will be imap-only, because the rule of the domain example.net will \
                 say so."
+        );
+        let planned = Rules { user: Setting::parse("->imap-only@1970-01-31T00:00:00Z", 0).ok(), ..NONE };
+        assert_eq!(
+            lines(planned, "")[1],
+            "1. The user's rule says nothing, and imap-only from 1970-01-31 00:00 UTC on, so the next one is asked."
         );
         assert_eq!(
             lines(NONE, ""),

@@ -73,7 +73,7 @@ pub enum Response {
 pub struct Setting {
     /// `None`: the next rule is asked.
     pub mode: Option<Mode>,
-    /// Since when, in Unix seconds.
+    /// Since when, in Unix seconds; 0 where it says nothing and never did: there may be a plan all the same.
     pub since: i64,
     /// What takes its place later.
     pub planned: Option<Planned>,
@@ -92,6 +92,11 @@ impl Setting {
     /// What the rule says at `now`; `None`: the next one is asked.
     pub fn at(&self, now: i64) -> Option<Mode> {
         self.settled(now).mode
+    }
+
+    /// Since when, if it was ever carried out.
+    pub fn set_at(&self) -> Option<i64> {
+        (self.since != 0).then_some(self.since)
     }
 
     /// The same rule, where a plan whose time has come is the mode, and no plan any more.
