@@ -88,7 +88,7 @@ impl Lines {
 ///
 /// Lines that cannot be used are named and left out; all others become one change.
 #[utoipa::path(
-    post, path = "/api/v1/users/import", tag = "users", operation_id = "import_users", params(ImportQuery),
+    post, path = "/api/v1/import", tag = "users", operation_id = "import_users", params(ImportQuery),
     request_body(description = "Rows as CSV or NDJSON, see `format`.",
         content((String = "text/csv"), (String = "application/x-ndjson"))),
     responses(
@@ -191,7 +191,7 @@ pub(super) async fn undo(
 /// `mode` and `from` are what an import would be told: what is set for the user, or where something is planned what
 /// that will be, and when. What is in force now are `effective_mode` and `effective_rule`, in NDJSON `effective`.
 #[utoipa::path(
-    get, path = "/api/v1/users/export", tag = "users", operation_id = "export_users", params(ExportQuery),
+    get, path = "/api/v1/export", tag = "users", operation_id = "export_users", params(ExportQuery),
     responses((status = 200, description = "The users, as a stream.",
         content((String = "text/csv"), (String = "application/x-ndjson"))))
 )]

@@ -117,7 +117,7 @@ mod tests {
                 assert!(operation["operationId"].is_string(), "{method} {path}");
             }
         }
-        let import = &document["paths"]["/api/v1/users/import"]["post"];
+        let import = &document["paths"]["/api/v1/import"]["post"];
         assert_eq!(import["requestBody"]["required"], false);
         assert!(import["responses"]["415"].is_null(), "any text is a list");
         assert!(document["paths"]["/api/v1/drain"]["post"]["responses"]["415"].is_object());

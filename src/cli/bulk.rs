@@ -41,7 +41,7 @@ impl Import {
             dry_run: why.dry_run,
             confirm_redownload: confirm.confirm_redownload,
         };
-        let mut call = Call::new(Method::POST, &["users", "import"]).of_many();
+        let mut call = Call::new(Method::POST, &["import"]).of_many();
         call.path += &url::query(&query);
         let report: ImportReport = stream::upload(&options.client()?, &call, format, file).await?;
         print(options.format(), &report)
@@ -163,7 +163,7 @@ impl Export {
         };
         let UserFilter { search, domain, mode, seen_before, seen_after, family } = self.filter.fields();
         let query = ExportQuery { format, search, domain, mode, seen_before, seen_after, family };
-        stream::download(&options.client()?, &Call::get(&["users", "export"], &query), &self.output).await
+        stream::download(&options.client()?, &Call::get(&["export"], &query), &self.output).await
     }
 }
 

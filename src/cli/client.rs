@@ -97,7 +97,7 @@ impl Call {
     fn role(&self) -> &'static str {
         let route = self.path.split('?').next().unwrap_or_default();
         let route = route.strip_prefix(crate::api::PREFIX).unwrap_or(route);
-        let of_many = ["/users/import", "/drain"].contains(&route)
+        let of_many = ["/import", "/drain"].contains(&route)
             || ["/domains", "/waves", "/batches"].iter().any(|begin| route.starts_with(begin));
         match self.method {
             Method::GET => "viewer",
@@ -332,7 +332,7 @@ mod tests {
         for (method, segments, role) in [
             (Method::GET, &["users"][..], "viewer"),
             (Method::PUT, &["users", "import", "mode"], "operator"),
-            (Method::POST, &["users", "import"], "admin"),
+            (Method::POST, &["import"], "admin"),
             (Method::PUT, &["domains", "*", "mode"], "admin"),
             (Method::GET, &["domains"], "viewer"),
             (Method::GET, &["waves", "drain"], "viewer"),

@@ -7,7 +7,7 @@ use crate::support::dovecot::Dovecot;
 use crate::support::proxy::{Proxy, Upstream, lastpop};
 
 /// Runs a command with a token and the configuration of this lastpop.
-fn run(proxy: &Proxy, token: &str, arguments: &[&str]) -> Output {
+pub(super) fn run(proxy: &Proxy, token: &str, arguments: &[&str]) -> Output {
     lastpop()
         .args(arguments)
         .arg("--config")
@@ -17,8 +17,9 @@ fn run(proxy: &Proxy, token: &str, arguments: &[&str]) -> Output {
         .expect("start lastpop")
 }
 
+/// What a command that went well printed.
 #[track_caller]
-fn printed(output: &Output) -> String {
+pub(super) fn printed(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout.clone()).expect("UTF-8")
 }
@@ -46,7 +47,7 @@ fn who_kick_drain(proxy: &mut Proxy, dovecot: &Dovecot) {
 }
 
 /// An address of this machine that was free a moment ago: the commands read it in the configuration.
-fn free_address() -> String {
+pub(super) fn free_address() -> String {
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     format!("\"{}\"", free.local_addr().expect("its address"))
 }

@@ -1,6 +1,6 @@
 //! The admin API against the real binary: who is let in here, how it is reached in `listeners`, what it does
 //! with too much in `bounds`, with whatever its own document allows in `generated`, what wants to be confirmed in
-//! `redownload`, tokens in `tokens`, live sessions in `sessions`, and commands in `commands`.
+//! `redownload`, names and plans in `users`, tokens in `tokens`, live sessions in `sessions`, and commands in `commands`.
 
 mod bounds;
 mod commands;
@@ -9,6 +9,7 @@ mod listeners;
 mod redownload;
 mod sessions;
 mod tokens;
+mod users;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 

@@ -11,7 +11,7 @@ const OUT: &str = "user,mode\nanna@example.net,pop3\nbob@example.net,pop3\n";
 const LATER: &str = "user,mode,from\nanna@example.net,inherit,2099-01-01T00:00:00Z\n";
 
 fn import(proxy: &Proxy, rows: &str, query: &str) -> Answer {
-    proxy.api("POST", &format!("/api/v1/users/import?reason=a+list{query}"), ADMIN, rows)
+    proxy.api("POST", &format!("/api/v1/import?reason=a+list{query}"), ADMIN, rows)
 }
 
 fn mode(proxy: &Proxy, user: &str) -> String {
