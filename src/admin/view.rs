@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::Shared;
 use crate::api::{Effective, Planned, Quota, Rule, Setting, Usage, User, UserFilter};
+use crate::notice::Kind;
 use crate::policy::{self, Rules, instant};
 use crate::session::context::Settings;
 use crate::store::{InForce, Inherited, Select, StoreError, UserRow};
@@ -69,14 +70,16 @@ impl View {
         let own = row.setting()?;
         let effective = self.effective(&self.rules(&row.domain, Some(own)));
         let usage = usage(&row);
+        let dismissed = |kind| row.dismissed(kind).map(str::to_owned);
+        let (notice_dismissed, farewell_dismissed) = (dismissed(Kind::Notice), dismissed(Kind::Farewell));
         Ok(User {
             user: row.username,
             domain: row.domain,
             setting: setting(own),
             effective,
             language: row.language,
-            notice_dismissed: row.notice_dismissed,
-            farewell_dismissed: row.farewell_dismissed,
+            notice_dismissed,
+            farewell_dismissed,
             unhide_since: row.unhide_since.map(|since| instant(since).to_zoned(TimeZone::UTC).date()),
             usage,
         })

@@ -126,9 +126,9 @@ pub struct User {
     /// The language of notices and refusals, as a BCP 47 tag; `null`: the domain's.
     #[schema(example = "lv")]
     pub language: Option<String>,
-    /// The campaign whose notice the customer has deleted; `null`: none.
+    /// The campaign whose notice the customer has deleted last; `null`: none.
     pub notice_dismissed: Option<String>,
-    /// The campaign whose last message (mode `imap-only`) the customer has deleted; `null`: none.
+    /// The campaign whose last message (mode `imap-only`) the customer has deleted last; `null`: none.
     pub farewell_dismissed: Option<String>,
     /// Hidden messages since this day are brought back at the next login, `1970-01-01` meaning all; `null`:
     /// none are.

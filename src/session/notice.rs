@@ -33,7 +33,7 @@ impl Notice {
         now: i64,
     ) -> Result<Option<Self>, StoreError> {
         let campaign = &settings.notices.campaign;
-        if facts.dismissed(kind) == Some(campaign.as_str()) {
+        if facts.has_dismissed(kind, campaign.as_str()) {
             return Ok(None);
         }
         let domain = settings.domains.get(user.domain());

@@ -18,9 +18,9 @@ pub struct Facts {
     pub setting: Setting,
     /// The language that they are written to in.
     pub language: Option<Language>,
-    /// The campaign whose notice was deleted last.
+    /// Campaigns whose notice was deleted, as the column has them.
     pub(super) notice_dismissed: Option<String>,
-    /// The campaign whose farewell was.
+    /// Campaigns whose farewell was.
     pub(super) farewell_dismissed: Option<String>,
     /// Hidden mail from this time on is to be shown again.
     pub unhide_since: Option<i64>,

@@ -88,7 +88,7 @@ mod tests {
     use crate::notice::Kind;
 
     fn dismissed(known: &Known, user: &UserName) -> Option<bool> {
-        known.get(user).map(|facts| facts.dismissed(Kind::Notice).is_some())
+        known.get(user).map(|facts| facts.has_dismissed(Kind::Notice, "1"))
     }
 
     #[test]

@@ -3,14 +3,23 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use sqlx::AssertSqlSafe;
+
 use super::database::{BUSY, in_time, on};
-use super::{Facts, Store, StoreError};
+use super::{Facts, Store, StoreError, UserRow};
 use crate::notice::{Kind, Placeholder, Template};
 use crate::users::UserName;
 use crate::words::{DomainName, Language};
 
 /// Templates of campaigns that are kept in memory, a few kilobytes each.
 pub(super) const CACHED: usize = 1_000;
+
+/// Octets of names of campaigns that are remembered as deleted by one user: twelve of the longest names, which is more
+/// than anybody is shown.
+const REMEMBERED: usize = 396;
+
+/// Stands for what is remembered no more, and is in no campaign's name.
+const FORGOTTEN: &str = "~";
 
 /// Which template of which campaign: campaign, kind, domain, language.
 pub(super) type Key = (String, Kind, String, String);
@@ -64,21 +73,60 @@ impl Source<'_> {
 }
 
 impl Facts {
-    /// The campaign whose notice of this kind the user has deleted last.
-    pub fn dismissed(&self, kind: Kind) -> Option<&str> {
-        match kind {
-            Kind::Notice => self.notice_dismissed.as_deref(),
-            Kind::Farewell => self.farewell_dismissed.as_deref(),
-        }
+    /// Has the user deleted the notice of this kind that this campaign shows?
+    ///
+    /// Each campaign is remembered for itself: a session that began before a campaign may end after somebody has
+    /// deleted its notice, and while a new configuration is rolled out, one proxy is a campaign ahead of another.
+    pub fn has_dismissed(&self, kind: Kind, campaign: &str) -> bool {
+        let dismissed = match kind {
+            Kind::Notice => &self.notice_dismissed,
+            Kind::Farewell => &self.farewell_dismissed,
+        };
+        dismissed.as_deref().is_some_and(|campaigns| names(campaigns).any(|name| name == campaign))
     }
 
     pub(super) fn dismiss(&mut self, kind: Kind, campaign: &str) {
+        if self.has_dismissed(kind, campaign) {
+            return;
+        }
         let dismissed = match kind {
             Kind::Notice => &mut self.notice_dismissed,
             Kind::Farewell => &mut self.farewell_dismissed,
         };
-        *dismissed = Some(campaign.to_owned());
+        let before = dismissed.take().map_or_else(String::new, |before| before + " ");
+        *dismissed = Some(before + campaign);
     }
+}
+
+impl UserRow {
+    /// The campaign whose notice of this kind the user has deleted last.
+    pub fn dismissed(&self, kind: Kind) -> Option<&str> {
+        let dismissed = match kind {
+            Kind::Notice => &self.notice_dismissed,
+            Kind::Farewell => &self.farewell_dismissed,
+        };
+        names(dismissed.as_deref()?).last()
+    }
+}
+
+/// Campaigns as a column has them, in the order in which their notices were deleted.
+fn names(column: &str) -> impl Iterator<Item = &str> {
+    column.split(' ')
+}
+
+/// Adds one to a column, unless it is there. Parameters: user, domain, campaign.
+fn dismissal(column: &str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!(
+        "INSERT INTO users (username, domain, {column}) VALUES ($1, $2, $3)
+        ON CONFLICT (username) DO UPDATE SET {column} = CASE
+            WHEN users.{column} IS NULL THEN excluded.{column}
+            WHEN replace(' ' || users.{column} || ' ', ' ' || excluded.{column} || ' ', '')
+                <> ' ' || users.{column} || ' ' THEN users.{column}
+            WHEN length(users.{column}) > {REMEMBERED}
+                THEN '{FORGOTTEN}' || substr(users.{column}, length(users.{column}) - {REMEMBERED} + 1) || ' '
+                    || excluded.{column}
+            ELSE users.{column} || ' ' || excluded.{column} END"
+    ))
 }
 
 impl Store {
@@ -126,14 +174,8 @@ impl Store {
     async fn note_dismissed(&self, user: &UserName, kind: Kind, campaign: &str) -> Result<(), StoreError> {
         self.database.present()?;
         let upsert = match kind {
-            Kind::Notice => {
-                "INSERT INTO users (username, domain, notice_dismissed) VALUES ($1, $2, $3)
-                ON CONFLICT (username) DO UPDATE SET notice_dismissed = excluded.notice_dismissed"
-            }
-            Kind::Farewell => {
-                "INSERT INTO users (username, domain, farewell_dismissed) VALUES ($1, $2, $3)
-                ON CONFLICT (username) DO UPDATE SET farewell_dismissed = excluded.farewell_dismissed"
-            }
+            Kind::Notice => dismissal("notice_dismissed"),
+            Kind::Farewell => dismissal("farewell_dismissed"),
         };
         on!(&self.database, pool => sqlx::query(upsert)
             .bind(user.as_str()).bind(user.domain()).bind(campaign).execute(pool).await.map(drop))?;

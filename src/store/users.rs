@@ -18,8 +18,8 @@ pub struct UserRow {
     #[sqlx(flatten)]
     pub(super) rule: Row,
     pub language: Option<String>,
-    pub notice_dismissed: Option<String>,
-    pub farewell_dismissed: Option<String>,
+    pub(super) notice_dismissed: Option<String>,
+    pub(super) farewell_dismissed: Option<String>,
     pub unhide_since: Option<i64>,
     pub first_seen: Option<i64>,
     pub last_seen: Option<i64>,

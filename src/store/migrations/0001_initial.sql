@@ -43,7 +43,7 @@ CREATE TABLE users (
     planned_from      BIGINT,            -- NULL: nothing is planned
     set_by            TEXT,              -- the batch that set it, see audit
     language          TEXT,
-    notice_dismissed  TEXT,              -- the campaign whose notice was deleted
+    notice_dismissed  TEXT,              -- campaigns whose notice was deleted, with a blank between them
     farewell_dismissed TEXT,
     unhide_since      BIGINT,            -- hidden mail from then on is to be shown again at the next login
     -- Usage.

@@ -9,9 +9,8 @@ use lastpop::store::{Change, Concerns, Message, Store, Subject};
 
 use super::{NOW, on_both, user};
 
-async fn dismissed(store: &Store, kind: Kind) -> Option<String> {
-    let facts = store.facts(&user("anna@example.net")).await.expect("facts");
-    facts.dismissed(kind).map(str::to_owned)
+async fn dismissed(store: &Store, kind: Kind, campaign: &str) -> bool {
+    store.facts(&user("anna@example.net")).await.expect("facts").has_dismissed(kind, campaign)
 }
 
 async fn unhide_since(store: &Store) -> Option<i64> {
@@ -23,15 +22,51 @@ fn a_notice_that_was_deleted_stays_deleted_each_kind_for_itself() {
     on_both("told_dismissed", async |place| {
         let store = place.open().await;
         let anna = user("anna@example.net");
-        assert_eq!(dismissed(&store, Kind::Notice).await, None);
+        assert!(!dismissed(&store, Kind::Notice, "1").await);
         store.dismiss(&anna, Kind::Notice, "1").await.expect("kept");
         store.dismiss(&anna, Kind::Farewell, "2").await.expect("kept");
-        assert_eq!(dismissed(&store, Kind::Notice).await.as_deref(), Some("1"));
+        assert!(dismissed(&store, Kind::Notice, "1").await);
         store.close().await;
         drop(store);
         let store = place.open().await;
-        assert_eq!(dismissed(&store, Kind::Notice).await.as_deref(), Some("1"));
-        assert_eq!(dismissed(&store, Kind::Farewell).await.as_deref(), Some("2"));
+        assert!(dismissed(&store, Kind::Notice, "1").await);
+        assert!(dismissed(&store, Kind::Farewell, "2").await);
+    });
+}
+
+/// A session that began in the campaign before may end last, and a new campaign comes to one proxy after the other.
+#[test]
+fn every_campaign_is_remembered_for_itself() {
+    on_both("told_campaigns", async |place| {
+        let (store, anna) = (place.open().await, user("anna@example.net"));
+        assert!(!dismissed(&store, Kind::Notice, "2").await);
+        let long = |number: usize| format!("{number:->32}");
+        let later: Vec<String> = (0..20).map(long).collect();
+        let campaigns = ["2", "1", "2", "1.1"].into_iter().chain(later.iter().map(String::as_str));
+        for (number, campaign) in campaigns.enumerate() {
+            store.dismiss(&anna, Kind::Notice, campaign).await.expect("kept");
+            assert!(dismissed(&store, Kind::Notice, campaign).await);
+            // As another proxy reads it.
+            let other = store.user(&anna).await.expect("a row").expect("a user");
+            let newest = if number == 2 { "1" } else { campaign };
+            assert_eq!(other.dismissed(Kind::Notice), Some(newest));
+            if number == 3 {
+                let names = place.rows(&["notice_dismissed"], "users").await;
+                assert_eq!(names, ["2 1 1.1"]);
+            }
+        }
+        store.close().await;
+        drop(store);
+        let store = place.open().await;
+        assert!(!dismissed(&store, Kind::Notice, ".1").await && !dismissed(&store, Kind::Notice, "3").await);
+        assert!(!dismissed(&store, Kind::Farewell, &later[19]).await);
+        for campaign in &later[8..] {
+            assert!(dismissed(&store, Kind::Notice, campaign).await, "{campaign}");
+        }
+        // Not for ever: a row does not grow without end.
+        let names = place.rows(&["length(notice_dismissed)"], "users").await;
+        assert_eq!(names, ["430"]);
+        assert!(!dismissed(&store, Kind::Notice, "2").await);
     });
 }
 
@@ -65,12 +100,12 @@ fn other_proxies_are_told() {
         let (one, other) = (place.open().await, place.open().await);
         let mut messages = other.messages().await.expect("a listener").expect("a server that speaks");
         let anna = user("anna@example.net");
-        assert_eq!(dismissed(&other, Kind::Notice).await, None);
+        assert!(!dismissed(&other, Kind::Notice, "1").await);
         one.dismiss(&anna, Kind::Notice, "1").await.expect("kept");
-        assert_eq!(dismissed(&other, Kind::Notice).await, None, "nobody has told");
+        assert!(!dismissed(&other, Kind::Notice, "1").await, "nobody has told");
         assert_eq!(messages.next().await.expect("a message"), Message::Outdated(anna.clone()));
         other.outdated(&anna);
-        assert_eq!(dismissed(&other, Kind::Notice).await.as_deref(), Some("1"));
+        assert!(dismissed(&other, Kind::Notice, "1").await);
         // Only this user has to be read again.
         let concerns = Concerns::User(anna.clone());
         one.ask_to_unhide(&anna, 0, "ilze", "she asked", NOW).await.expect("asked");
@@ -85,13 +120,13 @@ fn what_was_told_while_the_state_is_away_holds_on() {
     on_both("told_away", async |place| {
         let store = place.open().await;
         let anna = user("anna@example.net");
-        assert_eq!(dismissed(&store, Kind::Notice).await, None);
+        assert!(!dismissed(&store, Kind::Notice, "1").await);
         store.dismiss(&anna, Kind::Notice, "1").await.expect("kept");
         store.ask_to_unhide(&anna, 0, "ilze", "she asked", NOW).await.expect("asked");
         assert_eq!(unhide_since(&store).await, Some(0));
         store.close().await;
         store.outdated(&anna);
-        assert_eq!(dismissed(&store, Kind::Notice).await.as_deref(), Some("1"));
+        assert!(dismissed(&store, Kind::Notice, "1").await);
         // Cannot be noted, and is not done at every login all the same.
         store.unhidden(&anna, 0, 3, 0, NOW).await.expect_err("away");
         assert_eq!(unhide_since(&store).await, None);
