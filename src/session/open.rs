@@ -199,6 +199,14 @@ async fn listing(
 ) -> Result<Vec<Listed>, Error> {
     let mut listing = upstream.list().await?;
     let Some(since) = facts.unhide_since else { return Ok(listing) };
+    match cx.store.is_to_unhide(user, since).await {
+        Ok(true) => {}
+        Ok(false) => return Ok(listing),
+        Err(error) => {
+            tracing::warn!(%user, %error, "hidden mail is not brought back before the state can say whether it was");
+            return Ok(listing);
+        }
+    }
     match upstream.unhide(&mut listing, Some(since).filter(|since| *since > 0)).await {
         Ok(Unhidden { shown, failed }) => {
             if failed > 0 {

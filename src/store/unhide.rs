@@ -1,11 +1,16 @@
 //! Bringing hidden mail back: asked for by the support desk, done at the customer's next login, because only that
 //! brings a password.
 
+use std::sync::atomic::Ordering;
+
 use super::changes::id;
-use super::database::{BUSY, in_time, transaction};
+use super::database::{BUSY, LOOKUP, in_time, on, transaction};
 use super::generation::{Concerns, RAISE};
 use super::{Store, StoreError};
 use crate::users::UserName;
+
+/// Gives a row when the request stands.
+const ASKED: &str = "SELECT unhide_since FROM users WHERE username = $1 AND unhide_since = $2";
 
 const AUDIT: &str = "INSERT INTO audit (id, at, actor, action, kind, subject, detail, reason, batch)
     VALUES ($1, $2, $3, $4, 'user', $5, $6, $7, $1)";
@@ -47,6 +52,31 @@ impl Store {
         Ok(id)
     }
 
+    /// Does the request of `since` still stand? From the database itself: another proxy may have done it, and what the
+    /// user has deleted since then must not come back. An error when nobody can say: then it has to wait.
+    pub async fn is_to_unhide(&self, user: &UserName, since: i64) -> Result<bool, StoreError> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(StoreError::Silent);
+        }
+        let stands = in_time(LOOKUP, self.stands(user, since)).await?;
+        if !stands {
+            self.no_more(user, since);
+        }
+        Ok(stands)
+    }
+
+    async fn stands(&self, user: &UserName, since: i64) -> Result<bool, StoreError> {
+        let found: Option<i64> = on!(&self.database, pool => sqlx::query_scalar(ASKED)
+            .bind(user.as_str()).bind(since).fetch_optional(pool).await)?;
+        Ok(found.is_some())
+    }
+
+    /// This proxy need not do it any more.
+    fn no_more(&self, user: &UserName, since: i64) {
+        self.known
+            .amend(user, |facts| facts.unhide_since = facts.unhide_since.filter(|asked| *asked != since));
+    }
+
     /// It was done: so many messages are shown again, so many the server did not bring back. A request that came
     /// meanwhile stays.
     pub async fn unhidden(
@@ -63,8 +93,7 @@ impl Store {
         };
         let noted = in_time(BUSY, self.note_unhidden(user, since, &detail, now)).await;
         // Done is done, also where it cannot be noted now: it must not be done again at each login until it can.
-        self.known
-            .amend(user, |facts| facts.unhide_since = facts.unhide_since.filter(|asked| *asked != since));
+        self.no_more(user, since);
         if let Some(generation) = noted? {
             let concerns = Concerns::User(user.clone());
             self.changed(generation, &concerns).await?;
@@ -81,10 +110,9 @@ impl Store {
         detail: &str,
         now: i64,
     ) -> Result<Option<i64>, StoreError> {
-        let asked = "SELECT 1 FROM users WHERE username = $1 AND unhide_since = $2";
         let update = "UPDATE users SET unhide_since = NULL WHERE username = $1 AND unhide_since = $2";
         transaction!(&self.database, tx => {
-            let asked = sqlx::query(asked).bind(user.as_str()).bind(since).fetch_optional(&mut *tx).await?;
+            let asked = sqlx::query(ASKED).bind(user.as_str()).bind(since).fetch_optional(&mut *tx).await?;
             if asked.is_none() {
                 return Ok(None);
             }
