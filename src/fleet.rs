@@ -25,16 +25,23 @@ pub async fn follow(cx: Arc<Context>, stop: CancellationToken) {
                 message = next(&mut messages) => Some(message),
                 _ = look.tick() => None,
             };
+            let before = cx.store.generation();
             let result = match heard {
                 Some(Ok(message)) => heed(&cx, message).await,
-                Some(Err(error)) => {
-                    messages = None;
-                    Err(error)
-                }
-                None => seen(&cx, &mut messages).await,
+                // Is it the connection alone that was lost, or the store?
+                Some(Err(_)) | None => seen(&cx, &mut messages).await,
             };
+            let generation = cx.store.generation();
             cx.metrics.store.up.set(i64::from(result.is_ok()));
-            cx.metrics.store.generation.set(cx.store.generation());
+            cx.metrics.store.generation.set(generation);
+            if generation < before {
+                tracing::error!(
+                    before,
+                    generation,
+                    "the state is older than it was a moment ago: are the newest changes of modes lost? The audit \
+                    trail has all that are left"
+                );
+            }
             match result {
                 Ok(()) if !up => tracing::info!("the state store is back"),
                 Err(error) if up => {
@@ -48,12 +55,31 @@ pub async fn follow(cx: Arc<Context>, stop: CancellationToken) {
     .await;
 }
 
-/// Looks at the generation, after making sure that later messages are heard.
+/// Looks at the generation, and makes sure that later messages are heard.
 async fn seen(cx: &Context, messages: &mut Option<Messages>) -> Result<(), StoreError> {
-    if messages.is_none() {
-        *messages = cx.store.messages().await?;
+    let before = cx.store.generation();
+    if let Some(listening) = messages
+        && let Ok(found) = listening.look().await
+    {
+        // First what was said until then: it says more than a number.
+        while let Some(message) = listening.heard() {
+            heed(cx, message).await?;
+        }
+        return cx.store.looked(before, found).await;
     }
-    cx.store.look().await
+    // Nothing that is known is doubted before it is known whether there is anybody to ask: logins would wait for that.
+    let looked = cx.store.look().await;
+    *messages = None;
+    looked?;
+    match cx.store.messages().await {
+        Ok(Some(listening)) => {
+            *messages = Some(listening);
+            // What was changed before we listened.
+            cx.store.look().await
+        }
+        // Some servers pass nothing on. They are asked: each second for the generation, at each login for the user.
+        Ok(None) | Err(_) => Ok(()),
+    }
 }
 
 /// The next message; without a channel for them, never.

@@ -185,6 +185,14 @@ impl Database {
         }
     }
 
+    /// What tells all who listen, with the channel and the message as parameters; `None` where nobody can.
+    pub(super) const fn telling(&self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite { .. } => None,
+            Self::Postgres(_) => Some("SELECT pg_notify($1, $2)"),
+        }
+    }
+
     /// Fails when a file was deleted or replaced behind our back: what is written then is lost at the next start.
     pub(super) fn present(&self) -> Result<(), StoreError> {
         match self {

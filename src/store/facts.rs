@@ -36,6 +36,8 @@ pub struct Facts {
     pub(super) uidvalidity: Option<u32>,
     /// The generation of policy at which this was read.
     pub(super) generation: i64,
+    /// The time of listening in which it was.
+    pub(super) heard: i64,
 }
 
 #[derive(sqlx::FromRow)]
@@ -63,7 +65,7 @@ impl Store {
         let cached = self.known.get(user);
         // Whoever is known does not wait for a database that is away: the next look says when it is back.
         if let Some(facts) = &cached
-            && (self.generation.is_fresh(user, facts.generation) || self.away.load(Ordering::Relaxed))
+            && (self.is_fresh(user, facts) || self.away.load(Ordering::Relaxed))
         {
             return Ok(Arc::clone(facts));
         }
@@ -77,9 +79,13 @@ impl Store {
         }
     }
 
+    fn is_fresh(&self, user: &UserName, facts: &Facts) -> bool {
+        self.hearing.since(facts.heard) && self.generation.is_fresh(user, facts.generation)
+    }
+
     async fn read_facts(&self, user: &UserName) -> Result<Facts, StoreError> {
-        // Before the query: what changes meanwhile has a higher number.
-        let generation = self.generation.known();
+        // Before the query: what changes meanwhile has a higher number, or is told.
+        let (generation, heard) = (self.generation.known(), self.hearing.now());
         let query =
             "SELECT u.mode, u.mode_since, u.planned_mode, u.planned_from, u.language, u.notice_dismissed,
                 u.farewell_dismissed, u.unhide_since, u.last_seen, u.family, u.quota_at,
@@ -90,7 +96,7 @@ impl Store {
             LEFT JOIN uidl_pins p ON p.username = asked.username";
         let rows: Vec<Found> =
             on!(&self.database, pool => sqlx::query_as(query).bind(user.as_str()).fetch_all(pool).await)?;
-        let mut facts = Facts { generation, ..Facts::default() };
+        let mut facts = Facts { generation, heard, ..Facts::default() };
         for row in &rows {
             if let (Some(uidvalidity), Some(recipe)) = (row.uidvalidity, &row.recipe) {
                 let recipe = Recipe::parse(recipe).map_err(|what| {

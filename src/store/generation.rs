@@ -4,6 +4,7 @@
 //! number that was known when it was read, and is read again once a change that may concern it has a higher one. The
 //! users are spread over 256 groups, so that a flip of one user makes few others be read again, while a flip
 //! of a million is still one number. A fact that cannot be read again, because the database is away, holds on.
+//! Whatever raises no number is told to whoever listens: see [`super::hearing`].
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -68,6 +69,17 @@ impl Generation {
         self.known.fetch_max(generation, Ordering::AcqRel);
     }
 
+    /// The database has a lower number than `before`, which was known: it is an older one, such as the stand-in for a
+    /// server that failed before it had passed on all. What changes from now on has numbers that we know already, so
+    /// nothing in memory counts as good until the database is beyond them.
+    fn fell(&self, before: i64, found: i64) {
+        for floor in &self.floors {
+            floor.fetch_max(before.saturating_add(1), Ordering::AcqRel);
+        }
+        // Something changed meanwhile: the next look finds what to do.
+        let _ = self.known.compare_exchange(before, found, Ordering::AcqRel, Ordering::Acquire);
+    }
+
     fn floor(&self, user: &UserName) -> &AtomicI64 {
         &self.floors[shard(user)]
     }
@@ -81,10 +93,12 @@ pub(super) fn shard(user: &UserName) -> usize {
     shard
 }
 
+/// Asks for the number.
+pub(super) const NUMBER: &str = "SELECT value FROM counters WHERE name = 'generation'";
+
 /// The number in the database.
 pub(super) async fn read(database: &Database) -> Result<i64, StoreError> {
-    let query = "SELECT value FROM counters WHERE name = 'generation'";
-    Ok(on!(database, pool => sqlx::query_scalar(query).fetch_one(pool).await)?)
+    Ok(on!(database, pool => sqlx::query_scalar(NUMBER).fetch_one(pool).await)?)
 }
 
 /// Raises it, within the transaction that changes policy, and gives the new one.
@@ -118,11 +132,20 @@ impl Store {
     /// Asks the database whether something has changed that nobody has told us.
     pub async fn look(&self) -> Result<(), StoreError> {
         self.database.present()?;
+        let before = self.generation();
         let read = in_time(LOOKUP, read(&self.database)).await;
         self.away.store(read.is_err(), Ordering::Relaxed);
-        let generation = read?;
-        if generation > self.generation.known() {
-            self.changed(generation, &Concerns::Anything).await?;
+        self.looked(before, read?).await
+    }
+
+    /// The database was asked for its number, and gave `found`; `before` was known here when it was asked.
+    pub async fn looked(&self, before: i64, found: i64) -> Result<(), StoreError> {
+        self.away.store(false, Ordering::Relaxed);
+        if found < before {
+            self.domains.refresh(&self.database).await?;
+            self.generation.fell(before, found);
+        } else if found > self.generation.known() {
+            self.changed(found, &Concerns::Anything).await?;
         }
         Ok(())
     }
@@ -158,5 +181,14 @@ mod tests {
         // A late message changes nothing.
         generation.user_changed(&anna, 3);
         assert_eq!(generation.known(), 7);
+        // Another database, which has not heard of the last three changes.
+        let read_at = generation.known();
+        generation.fell(7, 4);
+        assert_eq!(generation.known(), 4);
+        assert!(!generation.is_fresh(&anna, read_at) && !generation.is_fresh(&anna, generation.known()));
+        generation.user_changed(&anna, 5);
+        assert_eq!(generation.known(), 5);
+        generation.raise(8);
+        assert!(generation.is_fresh(&anna, generation.known()));
     }
 }

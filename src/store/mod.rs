@@ -2,8 +2,8 @@
 //!
 //! [`facts`] answers a login (one query, or none), `pins` keeps unique-ids as they are, [`changes`] sets modes
 //! and remembers who did, `bulk` sets those of a million users at once, [`waves`] does so step by step, [`domains`]
-//! holds the few rules that are always in memory, and [`generation`] tells what is in memory from what is true. The
-//! usage ledger writes with `usage`, counts with `tally` and `summaries`, and forgets with `retention`. The other
+//! holds the few rules that are always in memory, [`generation`] and `hearing` tell what is in memory from what is
+//! true, and [`notify`] is how proxies tell each other. The usage ledger writes with `usage`, counts with `tally` and `summaries`, and forgets with `retention`. The other
 //! files are what administrators need.
 
 pub mod audit;
@@ -17,6 +17,7 @@ pub mod domains;
 mod effective;
 pub mod facts;
 pub mod generation;
+mod hearing;
 mod known;
 mod lease;
 mod lock;
@@ -51,6 +52,7 @@ pub use effective::Configured;
 pub use facts::Facts;
 pub use generation::Concerns;
 use generation::Generation;
+use hearing::Hearing;
 use known::Known;
 pub use notices::{Begun, Source};
 pub use notify::{Message, Messages};
@@ -78,6 +80,7 @@ pub struct Store {
     campaigns: Cache<notices::Key, Arc<Begun>>,
     domains: Domains,
     generation: Generation,
+    hearing: Hearing,
     /// Was the last question not answered?
     away: AtomicBool,
     /// Who we are, for leases.
@@ -194,12 +197,17 @@ impl Store {
         generation.raise(generation::read(&database).await?);
         let domains = Domains::default();
         domains.refresh(&database).await?;
+        let hearing = match database {
+            Database::Sqlite { .. } => Hearing::alone(),
+            Database::Postgres(_) => Hearing::default(),
+        };
         Ok(Self {
             database,
             known: Known::default(),
             campaigns: Cache::new(notices::CACHED),
             domains,
             generation,
+            hearing,
             away: AtomicBool::new(false),
             holder,
         })

@@ -5,7 +5,8 @@ use std::sync::atomic::AtomicBool;
 
 use sqlx::AssertSqlSafe;
 
-use super::database::{BUSY, in_time, on};
+use super::database::{BUSY, in_time, on, transaction};
+use super::notify::{CHANNEL, Message};
 use super::{Facts, Store, StoreError, UserRow};
 use crate::notice::{Kind, Placeholder, Template};
 use crate::users::UserName;
@@ -164,21 +165,32 @@ impl Store {
 
     /// The user has deleted the notice: it is not shown again within this campaign.
     pub async fn dismiss(&self, user: &UserName, kind: Kind, campaign: &str) -> Result<(), StoreError> {
-        in_time(BUSY, self.note_dismissed(user, kind, campaign)).await?;
+        let told = in_time(BUSY, self.note_dismissed(user, kind, campaign)).await?;
         self.known.amend(user, |facts| facts.dismiss(kind, campaign));
-        // The next session may be on another proxy, which has listed the notice before.
-        self.tell_outdated(user).await;
+        if !told {
+            self.tell_outdated(user).await;
+        }
         Ok(())
     }
 
-    async fn note_dismissed(&self, user: &UserName, kind: Kind, campaign: &str) -> Result<(), StoreError> {
+    /// Says whether the other proxies were told along with it.
+    async fn note_dismissed(&self, user: &UserName, kind: Kind, campaign: &str) -> Result<bool, StoreError> {
         self.database.present()?;
         let upsert = match kind {
             Kind::Notice => dismissal("notice_dismissed"),
             Kind::Farewell => dismissal("farewell_dismissed"),
         };
-        on!(&self.database, pool => sqlx::query(upsert)
-            .bind(user.as_str()).bind(user.domain()).bind(campaign).execute(pool).await.map(drop))?;
-        Ok(())
+        // The next session may be on another proxy, which has listed the notice before. No generation says so, hence
+        // it is told by the same commit; but a server that passes nothing on must not undo it for that.
+        let tell = self.database.telling().filter(|_| self.hearing.is_on());
+        transaction!(&self.database, tx => {
+            sqlx::query(upsert)
+                .bind(user.as_str()).bind(user.domain()).bind(campaign).execute(&mut *tx).await?;
+            if let Some(tell) = tell {
+                sqlx::query(tell).bind(CHANNEL).bind(Message::Outdated(user.clone()).encode())
+                    .execute(&mut *tx).await?;
+            }
+            Ok(tell.is_some())
+        })
     }
 }

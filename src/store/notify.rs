@@ -1,15 +1,29 @@
 //! Telling the other proxies of a fleet: `LISTEN` and `NOTIFY`, where the server has them. Who misses a message
-//! finds out by looking at the generation each second, so none of this can fail anything.
+//! finds out by looking at the generation each second, and by knowing that nobody could be heard for a while, so none
+//! of this can fail anything.
 
-use sqlx::postgres::PgListener;
+use std::time::Duration;
+
+use sqlx::postgres::{PgListener, PgPoolOptions};
 
 use super::database::{Database, LOOKUP, in_time};
-use super::generation::Concerns;
+use super::generation::{Concerns, NUMBER};
+use super::hearing::Period;
 use super::{Store, StoreError};
 use crate::users::UserName;
 
 /// The channel's name.
-const CHANNEL: &str = "lastpop";
+pub(super) const CHANNEL: &str = "lastpop";
+
+/// How administrators of the database find the connections that listen.
+const APPLICATION: &str = "lastpop listens";
+
+/// What is said to hear oneself, with a random word behind it.
+const PROBE: &str = "probe";
+
+/// How long the connection that listens may take to answer: it does nothing else. Messages that it would have brought
+/// are not heard meanwhile, and another one is made as soon as it is late.
+const ANSWER: Duration = Duration::from_secs(1);
 
 /// Longest message; `PostgreSQL` takes less than 8,000 octets.
 const MAX_MESSAGE: usize = 4_000;
@@ -25,16 +39,22 @@ pub enum Message {
     Kick(UserName),
 }
 
-/// Where messages come in.
+/// Where messages come in. As long as it lives, what is known of users is good without asking for it again.
 #[derive(Debug)]
-pub struct Messages(PgListener);
+pub struct Messages {
+    listener: PgListener,
+    /// Was the connection lost?
+    lost: bool,
+    /// Ends when this is dropped.
+    _period: Period,
+}
 
 impl Message {
     /// ```abnf
     /// message = "user" SP generation SP name / "domains" SP generation / "anything" SP generation
     ///         / "outdated" SP name / "kick" SP name
     /// ```
-    fn encode(&self) -> String {
+    pub(super) fn encode(&self) -> String {
         match self {
             Self::Changed(generation, Concerns::User(user)) if user.as_str().len() < MAX_MESSAGE => {
                 format!("user {generation} {user}")
@@ -65,28 +85,67 @@ impl Message {
 }
 
 impl Messages {
-    /// The next message that can be understood. An error when the connection is lost: what was missed shows in
-    /// the generation.
+    /// The next message that can be understood. An error when the connection is lost: then this is to be dropped,
+    /// because nobody knows what was missed.
     pub async fn next(&mut self) -> Result<Message, StoreError> {
         loop {
-            let notification = self.0.recv().await?;
+            let received = self.listener.try_recv().await;
+            self.lost = !matches!(received, Ok(Some(_)));
+            let notification = received?.ok_or(StoreError::Silent)?;
             if let Some(message) = Message::parse(notification.payload()) {
                 return Ok(message);
             }
         }
     }
+
+    /// The next of those that have come in already.
+    pub fn heard(&mut self) -> Option<Message> {
+        loop {
+            let notification = self.listener.next_buffered()?;
+            if let Some(message) = Message::parse(notification.payload()) {
+                return Some(message);
+            }
+        }
+    }
+
+    /// Asks the database for its generation, over the connection that listens: an answer proves that messages still
+    /// come through, and brings those that were under way.
+    pub async fn look(&mut self) -> Result<i64, StoreError> {
+        // It would be made again, in silence.
+        if self.lost {
+            return Err(StoreError::Silent);
+        }
+        let read = async { Ok(sqlx::query_scalar(NUMBER).fetch_one(&mut self.listener).await?) };
+        in_time(ANSWER, read).await
+    }
+}
+
+/// Listens, and has heard itself: there are servers that take `LISTEN` and never say anything.
+async fn listening(pool: &sqlx::PgPool, tell: &'static str) -> Result<PgListener, StoreError> {
+    let options = pool.connect_options().as_ref().clone().application_name(APPLICATION);
+    // A pool of its own: one that hangs must not take a place away from logins.
+    let own = PgPoolOptions::new().max_connections(1).acquire_timeout(LOOKUP).connect_lazy_with(options);
+    let mut listener = PgListener::connect_with(&own).await?;
+    listener.ignore_pool_close_event(true);
+    // Made again in silence, it would hide that messages were lost.
+    listener.eager_reconnect(false);
+    listener.listen(CHANNEL).await?;
+    let probe = format!("{PROBE} {}", crate::random::session_id());
+    sqlx::query(tell).bind(CHANNEL).bind(&probe).execute(&mut listener).await?;
+    while listener.try_recv().await?.ok_or(StoreError::Silent)?.payload() != probe {
+        // Policy is read afresh after this, and no fact that was read before counts as good.
+    }
+    Ok(listener)
 }
 
 impl Store {
-    /// Begins to listen; `None` where nobody could speak.
+    /// Begins to listen; `None` where nobody could speak. Whatever was changed before is found by a look afterwards.
     pub async fn messages(&self) -> Result<Option<Messages>, StoreError> {
-        let Database::Postgres(pool) = &self.database else { return Ok(None) };
-        let listening = async {
-            let mut listener = PgListener::connect_with(pool).await?;
-            listener.listen(CHANNEL).await?;
-            Ok(Some(Messages(listener)))
+        let (Database::Postgres(pool), Some(tell)) = (&self.database, self.database.telling()) else {
+            return Ok(None);
         };
-        in_time(LOOKUP, Box::pin(listening)).await
+        let listener = in_time(LOOKUP, Box::pin(listening(pool, tell))).await?;
+        Ok(Some(Messages { listener, lost: false, _period: self.hearing.begin() }))
     }
 
     /// Tells the others that policy has changed.
@@ -110,9 +169,9 @@ impl Store {
     }
 
     async fn say(&self, message: &Message) {
-        if let Database::Postgres(pool) = &self.database {
+        if let (Database::Postgres(pool), Some(tell)) = (&self.database, self.database.telling()) {
             // Outside of any transaction: a server without NOTIFY must not undo a change for it.
-            let said = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(message.encode());
+            let said = sqlx::query(tell).bind(CHANNEL).bind(message.encode());
             let said = in_time(LOOKUP, async { Ok(said.execute(pool).await?) }).await;
             // Who did not hear it looks.
             drop(said);

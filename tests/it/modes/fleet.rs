@@ -19,11 +19,15 @@ pub(super) fn fleet(
     database: &str,
     more: &[(&str, &str)],
 ) -> ([Proxy; 2], Desk) {
-    let url = server.url(database);
+    fleet_at(dovecot, &server.url(database), more)
+}
+
+/// The same with the database at this address.
+pub(super) fn fleet_at(dovecot: &Dovecot, url: &str, more: &[(&str, &str)]) -> ([Proxy; 2], Desk) {
     let quoted = format!("\"{url}\"");
     let changes = [&[("state.url", quoted.as_str())], more].concat();
     let proxies = [(); 2].map(|()| Proxy::start_with(dovecot, Upstream::Plain, &changes, &[]));
-    (proxies, Desk::open(&url))
+    (proxies, Desk::open(url))
 }
 
 #[test]

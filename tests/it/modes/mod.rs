@@ -1,8 +1,10 @@
 //! Modes and notices in front of a real Dovecot: what a notice leaves alone in `maildrop`, real clients in
-//! `clients`, two proxies on one state in `fleet`, and a state that is away in `away`.
+//! `clients`, two proxies on one state in `fleet`, proxies that
+//! cannot hear each other in `deaf`, and a state that is away in `away`.
 
 mod away;
 mod clients;
+mod deaf;
 mod fleet;
 mod maildrop;
 mod waves;

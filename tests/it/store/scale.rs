@@ -86,6 +86,8 @@ fn what_a_million_users_cost() {
 }
 
 async fn lookups(store: &Store) {
+    // Whoever is told of changes need not ask.
+    let _messages = store.messages().await.expect("a listener");
     timed("a login's facts, by one query", LOOKUPS, async |number| {
         store.facts(&user(&name(number))).await.expect("facts")
     })

@@ -127,9 +127,103 @@ fn what_was_told_while_the_state_is_away_holds_on() {
         store.close().await;
         store.outdated(&anna);
         assert!(dismissed(&store, Kind::Notice, "1").await);
-        // Cannot be noted, and is not done at every login all the same.
+        // Nobody can say whether another proxy has done it.
+        store.is_to_unhide(&anna, 0).await.expect_err("away");
+        assert_eq!(unhide_since(&store).await, Some(0));
+        // What was under way and cannot be noted is not done at every login all the same.
         store.unhidden(&anna, 0, 3, 0, NOW).await.expect_err("away");
         assert_eq!(unhide_since(&store).await, None);
+    });
+}
+
+/// Between the login that reads of it and the moment at which it is done, another proxy may have been faster.
+#[test]
+fn hidden_mail_is_brought_back_only_while_the_request_stands() {
+    on_both("told_stands", async |place| {
+        let (store, anna) = (place.open().await, user("anna@example.net"));
+        store.ask_to_unhide(&anna, 100, "ilze", "she asked", NOW).await.expect("asked");
+        assert_eq!(unhide_since(&store).await, Some(100));
+        assert!(store.is_to_unhide(&anna, 100).await.expect("an answer"));
+        assert!(!store.is_to_unhide(&anna, 50).await.expect("an answer"), "another request");
+        super::execute(&place, "UPDATE users SET unhide_since = NULL").await;
+        assert!(!store.is_to_unhide(&anna, 100).await.expect("an answer"));
+        assert_eq!(unhide_since(&store).await, None);
+    });
+}
+
+/// Ends the connections that listen, from the server's side.
+const CUT: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE '%listens%'";
+
+#[test]
+fn what_was_told_while_nobody_listened_is_asked_for() {
+    let place = super::postgres("told_deaf");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let (one, other) = (place.open().await, place.open().await);
+        let anna = user("anna@example.net");
+        // Before the first time of listening.
+        assert!(!dismissed(&other, Kind::Notice, "1").await);
+        one.dismiss(&anna, Kind::Notice, "1").await.expect("kept");
+        assert!(dismissed(&other, Kind::Notice, "1").await);
+        // Read before it, and changed before it.
+        assert!(!dismissed(&other, Kind::Notice, "2").await);
+        one.dismiss(&anna, Kind::Notice, "2").await.expect("kept");
+        let mut messages = other.messages().await.expect("a listener").expect("a server that speaks");
+        assert!(dismissed(&other, Kind::Notice, "2").await);
+        assert_eq!(messages.look().await.expect("a number"), 0);
+        assert_eq!(messages.heard(), None, "what was said before is over");
+        // While it is heard, nothing is asked: the message is all there is.
+        one.dismiss(&anna, Kind::Notice, "3").await.expect("kept");
+        assert!(!dismissed(&other, Kind::Notice, "3").await);
+        assert_eq!(messages.look().await.expect("a number"), 0);
+        assert_eq!(messages.heard(), Some(Message::Outdated(anna.clone())), "it came along with the answer");
+        other.outdated(&anna);
+        assert!(dismissed(&other, Kind::Notice, "3").await);
+        // Cut off. It is not made again in silence.
+        assert_eq!(super::count(&place, CUT).await, 1);
+        one.dismiss(&anna, Kind::Notice, "4").await.expect("kept");
+        messages.next().await.expect_err("lost");
+        messages.look().await.expect_err("lost");
+        assert!(!dismissed(&other, Kind::Notice, "4").await, "nothing is doubted as long as it is held");
+        drop(messages);
+        assert!(dismissed(&other, Kind::Notice, "4").await);
+        let messages = other.messages().await.expect("a listener").expect("a server that speaks");
+        one.dismiss(&anna, Kind::Notice, "5").await.expect("kept");
+        drop(messages);
+        assert!(dismissed(&other, Kind::Notice, "5").await);
+    });
+}
+
+/// The stand-in for a server that failed may not have heard of the last changes.
+#[test]
+fn changes_in_an_older_database_are_found_though_their_numbers_are_known() {
+    on_both("told_older", async |place| {
+        let (store, anna) = (place.open().await, Subject::User(user("anna")));
+        let set = async |store: &Store, mode| {
+            let setting = Setting { mode: Some(mode), since: NOW, planned: None };
+            let change = Change { subject: &anna, setting, actor: "ilze", reason: "a test", now: NOW };
+            store.set(&change).await.expect("set")
+        };
+        let mode = async || store.facts(&user("anna")).await.expect("facts").setting.mode;
+        let _messages = store.messages().await.expect("a listener");
+        for _ in 0..3 {
+            set(&store, Mode::Notice).await;
+        }
+        assert_eq!(mode().await, Some(Mode::Notice));
+        for (number, told) in [(1, Mode::Brownout), (2, Mode::ImapOnly)] {
+            super::execute(&place, "DELETE FROM audit").await;
+            super::execute(&place, &format!("UPDATE counters SET value = {number}")).await;
+            super::execute(&place, &format!("UPDATE users SET mode = '{told}'")).await;
+            store.look().await.expect("a look");
+            assert_eq!((mode().await, store.generation()), (Some(told), number));
+        }
+        assert_eq!(set(&store, Mode::Pop3).await.generation, 3);
+        assert_eq!(mode().await, Some(Mode::Pop3));
+        super::execute(&place, "UPDATE counters SET value = 4").await;
+        super::execute(&place, "UPDATE users SET mode = 'notice'").await;
+        store.look().await.expect("a look");
+        assert_eq!((mode().await, store.generation()), (Some(Mode::Notice), 4));
     });
 }
 
