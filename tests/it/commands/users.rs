@@ -199,7 +199,7 @@ fn several_users_and_some_that_are_unknown() {
     }
     let history = lastpop.run(&["user", "history", "nobody@several.example", "--format", "table"]);
     assert_eq!(history.fine(&[]).stdout, "(none)\n");
-    lastpop.because(&["user", "set", "a\tb", "pop3"]).failed(1, &["That is no name of a user"]);
+    lastpop.because(&["user", "set", "a\nb", "pop3"]).failed(1, &["Nobody can log in with such a name"]);
 }
 
 #[test]

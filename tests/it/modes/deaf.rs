@@ -8,7 +8,7 @@ use lastpop::store::Subject;
 use lastpop::users::UserName;
 
 use super::fleet::{fleet, fleet_at};
-use super::{MESSAGE, answered_soon, count, of, quit, set};
+use super::{MESSAGE, PAGE, answered_soon, count, of, quit, set};
 use crate::support::dovecot::{Dovecot, User};
 use crate::support::postgres::Postgres;
 use crate::support::proxy::Proxy;
@@ -53,7 +53,7 @@ fn proxies_that_cannot_hear_each_other_miss_nothing() {
     // A role that can be forbidden to speak.
     let url = server.url(DATABASE).replace("//lastpop@", "//deaf@");
     server.psql("postgres", &format!("CREATE ROLE deaf LOGIN; ALTER DATABASE {DATABASE} OWNER TO deaf"));
-    let ([one, other], desk) = fleet_at(&dovecot, &url, &[NOTICE]);
+    let ([one, other], desk) = fleet_at(&dovecot, &url, &[NOTICE, PAGE]);
     // Hidden mail, and everybody known to both.
     delete_last(&one, dora, 3);
     delete_last(&one, dora, 2);
@@ -124,7 +124,7 @@ fn a_connection_that_hangs_is_given_up_and_what_it_kept_back_is_asked_for() {
     let (dovecot, server) = (Dovecot::start(), Postgres::shared());
     let user = dovecot.user("anna@example.net", "a password");
     dovecot.deliver(&user, [MESSAGE; 2]);
-    let ([one, other], _desk) = fleet(&dovecot, &server, DATABASE, &[NOTICE]);
+    let ([one, other], _desk) = fleet(&dovecot, &server, DATABASE, &[NOTICE, PAGE]);
     let before = wait_until_both_listen(&server, DATABASE);
     for proxy in [&one, &other] {
         assert_eq!(listed(proxy, &user), 3);
