@@ -15,6 +15,7 @@ pub mod summary;
 #[cfg(test)]
 mod tests;
 pub mod transaction;
+pub mod unhide;
 pub mod update;
 pub mod upstream;
 pub mod verdict;

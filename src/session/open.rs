@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::context::{Context, Settings};
 use super::notice::Notice;
+use super::unhide::listing;
 use super::upstream::{Origin, Upstream};
 use super::verdict::{Refusal, Verdict, verdict};
 use crate::imap::Error;
-use crate::imap::Unhidden;
 use crate::imap::mailbox::Listed;
 use crate::notice::Kind;
 use crate::policy::Mode;
@@ -185,48 +185,6 @@ async fn notice(
             }))
         }
     }
-}
-
-/// What INBOX holds. If the support desk has asked for hidden mail to be shown again, it is brought back first; should
-/// that fail as a whole, the mail that there is is shown, and the next login tries again. What single messages refuse
-/// is not tried again: it would bring back what the user deletes from now on as well.
-async fn listing(
-    user: &UserName,
-    facts: &Facts,
-    upstream: &mut Upstream,
-    cx: &Context,
-    now: i64,
-) -> Result<Vec<Listed>, Error> {
-    let mut listing = upstream.list().await?;
-    let Some(since) = facts.unhide_since else { return Ok(listing) };
-    match cx.store.is_to_unhide(user, since).await {
-        Ok(true) => {}
-        Ok(false) => return Ok(listing),
-        Err(error) => {
-            tracing::warn!(%user, %error, "hidden mail is not brought back before the state can say whether it was");
-            return Ok(listing);
-        }
-    }
-    match upstream.unhide(&mut listing, Some(since).filter(|since| *since > 0)).await {
-        Ok(Unhidden { shown, failed }) => {
-            if failed > 0 {
-                tracing::warn!(%user, messages = shown, failed, "not all hidden mail could be brought back");
-            } else {
-                tracing::info!(%user, messages = shown, "hidden mail was brought back");
-            }
-            if let Err(error) = cx.store.unhidden(user, since, shown, failed, now).await {
-                cx.metrics.store.errors.inc();
-                tracing::warn!(%user, %error, "hidden mail will be brought back once more");
-            }
-        }
-        Err(error) => {
-            tracing::warn!(%user, %error, "hidden mail could not be brought back");
-            if error.is_connection_lost() {
-                upstream.lose();
-            }
-        }
-    }
-    Ok(listing)
 }
 
 async fn pin(

@@ -59,6 +59,7 @@ pub use notify::{Message, Messages};
 pub use pins::Pin;
 pub use tally::{Group, Recent};
 pub use undo::Undone;
+pub use unhide::{Claim, Claimed, Occasion};
 pub use usage::BATCH;
 pub use users::{DomainCount, InForce, Inherited, Select, UserRow};
 pub use waves::WaveError;

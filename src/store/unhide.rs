@@ -1,12 +1,11 @@
-//! Bringing hidden mail back: asked for by the support desk, done at the customer's next login, because only that
-//! brings a password.
-
-use std::sync::atomic::Ordering;
+//! Bringing hidden mail back: asked for by the support desk, done at the customer's next login, or at once where
+//! master credentials open the mailbox. Whoever does it has claimed it first, so that it is done once: what a customer
+//! deletes afterwards stays hidden.
 
 use super::changes::id;
 use super::database::{BUSY, LOOKUP, in_time, on, transaction};
 use super::generation::{Concerns, RAISE};
-use super::{Store, StoreError};
+use super::{Store, StoreError, lease};
 use crate::users::UserName;
 
 /// Gives a row when the request stands.
@@ -14,6 +13,55 @@ const ASKED: &str = "SELECT unhide_since FROM users WHERE username = $1 AND unhi
 
 const AUDIT: &str = "INSERT INTO audit (id, at, actor, action, kind, subject, detail, reason, batch)
     VALUES ($1, $2, $3, $4, 'user', $5, $6, $7, $1)";
+
+/// For how long it is claimed, in seconds: longer than a login can take for it, each of whose steps has two minutes at
+/// most. It is given back when done; only after a crash an order waits for so long.
+const CLAIM: i64 = 600;
+
+/// The right to carry out an order, which nobody else has meanwhile.
+#[derive(Debug)]
+pub struct Claim {
+    user: UserName,
+    since: i64,
+    lease: String,
+    holder: String,
+}
+
+/// What came of a wish to carry out an order.
+#[derive(Debug)]
+pub enum Claimed {
+    /// It is ours.
+    Ours(Claim),
+    /// Somebody else is at it.
+    Others,
+    /// There is no order, or no more.
+    Gone,
+}
+
+/// What brought hidden mail back; for the audit trail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// The customer's login.
+    Login,
+    /// The order itself, with master credentials.
+    Order,
+}
+
+impl Claim {
+    /// From when on mail is to be shown again (Unix seconds; 0: all of it).
+    pub const fn since(&self) -> i64 {
+        self.since
+    }
+}
+
+impl Occasion {
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Login => "done at the login that was waited for",
+            Self::Order => "done at once, with the master credentials",
+        }
+    }
+}
 
 impl Store {
     /// Remembers that mail of `since` (Unix seconds; 0: all of it) and later is to be shown again at the user's
@@ -52,48 +100,53 @@ impl Store {
         Ok(id)
     }
 
-    /// Does the request of `since` still stand? From the database itself: another proxy may have done it, and what the
-    /// user has deleted since then must not come back. An error when nobody can say: then it has to wait.
-    pub async fn is_to_unhide(&self, user: &UserName, since: i64) -> Result<bool, StoreError> {
-        if self.away.load(Ordering::Relaxed) {
-            return Err(StoreError::Silent);
-        }
-        let stands = in_time(LOOKUP, self.stands(user, since)).await?;
-        if !stands {
-            self.no_more(user, since);
-        }
-        Ok(stands)
+    /// Claims what is ordered for a user, as the database has it now.
+    pub async fn claim_unhide(&self, user: &UserName, now: i64) -> Result<Claimed, StoreError> {
+        // Not the proxy alone is the holder: two of its sessions are two.
+        let holder = format!("{}/{}", self.holder, crate::random::letters(8));
+        let lease = format!("unhide {user}");
+        in_time(LOOKUP, async {
+            if !lease::take(&self.database, &lease, &holder, now, CLAIM).await? {
+                return Ok(Claimed::Others);
+            }
+            let query = "SELECT unhide_since FROM users WHERE username = $1";
+            let since: Option<Option<i64>> = on!(&self.database, pool => {
+                sqlx::query_scalar(query).bind(user.as_str()).fetch_optional(pool).await
+            })?;
+            if let Some(since) = since.flatten() {
+                return Ok(Claimed::Ours(Claim { user: user.clone(), since, lease, holder }));
+            }
+            lease::give_back(&self.database, &lease, &holder).await?;
+            Ok(Claimed::Gone)
+        })
+        .await
     }
 
-    async fn stands(&self, user: &UserName, since: i64) -> Result<bool, StoreError> {
-        let found: Option<i64> = on!(&self.database, pool => sqlx::query_scalar(ASKED)
-            .bind(user.as_str()).bind(since).fetch_optional(pool).await)?;
-        Ok(found.is_some())
-    }
-
-    /// This proxy need not do it any more.
-    fn no_more(&self, user: &UserName, since: i64) {
-        self.known
-            .amend(user, |facts| facts.unhide_since = facts.unhide_since.filter(|asked| *asked != since));
+    /// Lets others have what was claimed. Should that fail, they have it a while later.
+    pub async fn give_back(&self, claim: Claim) {
+        let Claim { lease, holder, .. } = claim;
+        let _ = in_time(LOOKUP, lease::give_back(&self.database, &lease, &holder)).await;
     }
 
     /// It was done: so many messages are shown again, so many the server did not bring back. A request that came
     /// meanwhile stays.
     pub async fn unhidden(
         &self,
-        user: &UserName,
-        since: i64,
+        claim: &Claim,
         shown: usize,
         failed: usize,
+        occasion: Occasion,
         now: i64,
     ) -> Result<(), StoreError> {
+        let Claim { user, since, .. } = claim;
         let detail = match failed {
             0 => format!("{shown} messages"),
             _ => format!("{shown} messages; the server did not bring back {failed} more"),
         };
-        let noted = in_time(BUSY, self.note_unhidden(user, since, &detail, now)).await;
+        let noted = in_time(BUSY, self.note_unhidden(user, *since, &detail, occasion.reason(), now)).await;
         // Done is done, also where it cannot be noted now: it must not be done again at each login until it can.
-        self.no_more(user, since);
+        self.known
+            .amend(user, |facts| facts.unhide_since = facts.unhide_since.filter(|asked| asked != since));
         if let Some(generation) = noted? {
             let concerns = Concerns::User(user.clone());
             self.changed(generation, &concerns).await?;
@@ -108,6 +161,7 @@ impl Store {
         user: &UserName,
         since: i64,
         detail: &str,
+        reason: &str,
         now: i64,
     ) -> Result<Option<i64>, StoreError> {
         let update = "UPDATE users SET unhide_since = NULL WHERE username = $1 AND unhide_since = $2";
@@ -118,7 +172,10 @@ impl Store {
             }
             // First, as in every change: two that lock in another order would wait for each other.
             let generation: i64 = sqlx::query_scalar(RAISE).fetch_one(&mut *tx).await?;
-            sqlx::query(update).bind(user.as_str()).bind(since).execute(&mut *tx).await?;
+            let done = sqlx::query(update).bind(user.as_str()).bind(since).execute(&mut *tx).await?;
+            if done.rows_affected() == 0 {
+                return Ok(Some(generation));
+            }
             sqlx::query(AUDIT)
                 .bind(id(generation))
                 .bind(now)
@@ -126,7 +183,7 @@ impl Store {
                 .bind("unhidden")
                 .bind(user.as_str())
                 .bind(detail)
-                .bind("done at the login that was waited for")
+                .bind(reason)
                 .execute(&mut *tx)
                 .await?;
             Ok(Some(generation))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lastpop::notice::Kind;
 use lastpop::policy::{Mode, Setting};
-use lastpop::store::{Change, Concerns, Message, Store, Subject};
+use lastpop::store::{Change, Claim, Claimed, Concerns, Message, Occasion, Store, Subject};
 
 use super::{NOW, on_both, user};
 
@@ -15,6 +15,14 @@ async fn dismissed(store: &Store, kind: Kind, campaign: &str) -> bool {
 
 async fn unhide_since(store: &Store) -> Option<i64> {
     store.facts(&user("anna@example.net")).await.expect("facts").unhide_since
+}
+
+/// What is ordered for anna is ours to carry out.
+async fn claimed(store: &Store, now: i64) -> Claim {
+    match store.claim_unhide(&user("anna@example.net"), now).await.expect("an answer") {
+        Claimed::Ours(claim) => claim,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -77,17 +85,71 @@ fn hidden_mail_is_asked_for_and_brought_back_once() {
         let anna = user("anna@example.net");
         store.ask_to_unhide(&anna, 100, "ilze", "she asked", NOW).await.expect("asked");
         assert_eq!(unhide_since(&store).await, Some(100));
+        let claim = claimed(&store, NOW).await;
         // Asked again while it was being done: that is still to do.
         store.ask_to_unhide(&anna, 50, "ilze", "she asked", NOW + 1).await.expect("asked");
         let generation = store.generation();
-        store.unhidden(&anna, 100, 3, 0, NOW + 2).await.expect("done");
+        store.unhidden(&claim, 3, 0, Occasion::Order, NOW + 2).await.expect("done");
+        store.give_back(claim).await;
         assert_eq!((unhide_since(&store).await, store.generation()), (Some(50), generation));
-        store.unhidden(&anna, 50, 4, 1, NOW + 3).await.expect("done");
+        let claim = claimed(&store, NOW + 2).await;
+        assert_eq!(claim.since(), 50);
+        store.unhidden(&claim, 4, 1, Occasion::Login, NOW + 3).await.expect("done");
         assert_eq!((unhide_since(&store).await, store.generation()), (None, generation + 1));
-        store.unhidden(&anna, 50, 0, 0, NOW + 4).await.expect("nothing to do");
+        store.unhidden(&claim, 0, 0, Occasion::Login, NOW + 4).await.expect("nothing to do");
         assert_eq!(store.generation(), generation + 1);
         store.look().await.expect("a look");
         assert_eq!(store.generation(), generation + 1, "this proxy knows its own changes");
+    });
+}
+
+/// Two logins, a login and an order, two proxies: one of them does it.
+#[test]
+fn an_order_is_carried_out_by_one_at_a_time() {
+    on_both("told_claims", async |place| {
+        let store = Arc::new(place.open().await);
+        let (anna, bob) = (user("anna@example.net"), user("bob@example.net"));
+        let gone = store.claim_unhide(&anna, NOW).await.expect("an answer");
+        assert!(matches!(gone, Claimed::Gone), "{gone:?}");
+        for asked in [&anna, &bob] {
+            store.ask_to_unhide(asked, 7, "ilze", "she asked", NOW).await.expect("asked");
+        }
+        // 1. Of many at once one has it, and it keeps nobody from another user's.
+        let rivals = (0..8).map(|_| {
+            let (store, anna) = (Arc::clone(&store), anna.clone());
+            tokio::spawn(async move { store.claim_unhide(&anna, NOW).await.expect("an answer") })
+        });
+        let mut ours = Vec::new();
+        for rival in rivals.collect::<Vec<_>>() {
+            match rival.await.expect("no panic") {
+                Claimed::Ours(claim) => ours.push(claim),
+                Claimed::Others => {}
+                Claimed::Gone => panic!("it is there"),
+            }
+        }
+        let [claim] = <[Claim; 1]>::try_from(ours).expect("one");
+        assert!(matches!(store.claim_unhide(&bob, NOW).await, Ok(Claimed::Ours(_))));
+        // 2. Whoever gives it back undone leaves it to the next.
+        store.give_back(claim).await;
+        let claim = claimed(&store, NOW).await;
+        // 3. Whoever dies holds it for ten minutes.
+        let later = store.claim_unhide(&anna, NOW + 599).await.expect("an answer");
+        assert!(matches!(later, Claimed::Others), "{later:?}");
+        let heir = claimed(&store, NOW + 600).await;
+        // 4. Giving back what is not one's own any more changes nothing.
+        store.give_back(claim).await;
+        assert!(matches!(store.claim_unhide(&anna, NOW + 601).await, Ok(Claimed::Others)));
+        // 5. Done is done, and said once.
+        store.unhidden(&heir, 3, 0, Occasion::Order, NOW + 602).await.expect("done");
+        store.give_back(heir).await;
+        assert!(matches!(store.claim_unhide(&anna, NOW + 603).await, Ok(Claimed::Gone)));
+        let said = place
+            .rows(&["action", "detail", "reason"], "audit WHERE subject = 'anna@example.net' ORDER BY id");
+        let said = said.await;
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert_eq!(said[1], "unhidden|3 messages|done at once, with the master credentials");
+        let left = place.rows(&["name"], "leases WHERE name LIKE 'unhide %'").await;
+        assert_eq!(left, ["unhide bob@example.net"]);
     });
 }
 
@@ -110,7 +172,8 @@ fn other_proxies_are_told() {
         let concerns = Concerns::User(anna.clone());
         one.ask_to_unhide(&anna, 0, "ilze", "she asked", NOW).await.expect("asked");
         assert_eq!(messages.next().await.expect("a message"), Message::Changed(1, concerns.clone()));
-        one.unhidden(&anna, 0, 3, 0, NOW).await.expect("done");
+        let claim = claimed(&one, NOW).await;
+        one.unhidden(&claim, 3, 0, Occasion::Login, NOW).await.expect("done");
         assert_eq!(messages.next().await.expect("a message"), Message::Changed(2, concerns));
     });
 }
@@ -124,30 +187,15 @@ fn what_was_told_while_the_state_is_away_holds_on() {
         store.dismiss(&anna, Kind::Notice, "1").await.expect("kept");
         store.ask_to_unhide(&anna, 0, "ilze", "she asked", NOW).await.expect("asked");
         assert_eq!(unhide_since(&store).await, Some(0));
+        let claim = claimed(&store, NOW).await;
         store.close().await;
         store.outdated(&anna);
         assert!(dismissed(&store, Kind::Notice, "1").await);
-        // Nobody can say whether another proxy has done it.
-        store.is_to_unhide(&anna, 0).await.expect_err("away");
-        assert_eq!(unhide_since(&store).await, Some(0));
-        // What was under way and cannot be noted is not done at every login all the same.
-        store.unhidden(&anna, 0, 3, 0, NOW).await.expect_err("away");
+        // Cannot be noted, and is not done at every login all the same.
+        store.unhidden(&claim, 3, 0, Occasion::Login, NOW).await.expect_err("away");
         assert_eq!(unhide_since(&store).await, None);
-    });
-}
-
-/// Between the login that reads of it and the moment at which it is done, another proxy may have been faster.
-#[test]
-fn hidden_mail_is_brought_back_only_while_the_request_stands() {
-    on_both("told_stands", async |place| {
-        let (store, anna) = (place.open().await, user("anna@example.net"));
-        store.ask_to_unhide(&anna, 100, "ilze", "she asked", NOW).await.expect("asked");
-        assert_eq!(unhide_since(&store).await, Some(100));
-        assert!(store.is_to_unhide(&anna, 100).await.expect("an answer"));
-        assert!(!store.is_to_unhide(&anna, 50).await.expect("an answer"), "another request");
-        super::execute(&place, "UPDATE users SET unhide_since = NULL").await;
-        assert!(!store.is_to_unhide(&anna, 100).await.expect("an answer"));
-        assert_eq!(unhide_since(&store).await, None);
+        // And nobody begins what nobody can be kept from doing as well.
+        store.claim_unhide(&anna, NOW).await.expect_err("away");
     });
 }
 
