@@ -24,14 +24,14 @@
 //! 4 process    cli/*, serve, check, listener, admin/*, fleet,
 //!              usage/run, logging
 //! 3 flow       session/*, usage/*, waves                         async; orchestrates, logs, counts
-//! 2 peers      net/*, imap/{reader,client,login,mailbox,unhide}, async; each wraps one outside thing
-//!              metrics/*, slots, live, store/*, templates
+//! 2 peers      net/*, imap/{reader,client,login,mailbox,unhide, async; each wraps one outside thing
+//!              acting}, metrics/*, slots, live, store/*, templates
 //! 1 decisions  pop3/{maildrop,authorization,transaction},        sync; no clock, no log
 //!              policy/*, notice/*, family/*, import/*, uidl, users,
 //!              config/*, api/*, usage/{days,delta,totals}, random
 //! 0 words      pop3/{line,command,sasl,reply,capa,dot},          bytes <-> values
-//!              imap/{command,set,frame,response,fetch,date,quota,
-//!              capability,error}, notice/{words,encode}, words
+//!              imap/{command,master,set,frame,response,fetch,date,
+//!              quota,capability,error}, notice/{words,encode}, words
 //! ```
 //!
 //! Imports go down, sideways only inside one folder, on the top floor, from `imap` to `net`, from `config` to what
@@ -50,7 +50,7 @@
 //!   within one ends in a TCP reset ([`net::Connection::body_begins`]), so that half a message never looks
 //!   whole.
 //! - No text of a client or an upstream in a reply: [`pop3::Reply`] is made from our own sentences.
-//! - No secret in a log: [`pop3::Credentials`] and [`imap::command::Login`] print as `***`.
+//! - No secret in a log: [`pop3::Credentials`], [`imap::command::Login`] and [`imap::Master`] print as `***`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod admin;

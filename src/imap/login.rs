@@ -41,8 +41,13 @@ impl Client {
         } else {
             return Err(Error::Unusable("it takes no passwords on this connection (LOGINDISABLED)"));
         };
+        self.authenticate(&command).await
+    }
+
+    /// Runs a command that logs in.
+    pub(super) async fn authenticate(&mut self, command: &Command<'_>) -> Result<(), Error> {
         let mut capabilities = None;
-        let result = self.run(&command, |response| capabilities = offered(response).or(capabilities)).await;
+        let result = self.run(command, |response| capabilities = offered(response).or(capabilities)).await;
         result.map_err(|error| match error {
             // RFC 5530 §3; without a reason, NO to a login means the credentials.
             Error::No { reason: None | Some(Reason::Credentials), .. } => Error::Credentials,

@@ -9,12 +9,14 @@
 //! 5. [`reader`]: responses and streamed literals from a connection.
 //! 6. [`client`]: one connection, from the greeting to LOGOUT; [`login`], [`mailbox`] and [`unhide`] hold its
 //!    verbs.
+//! 7. [`master`], [`acting`]: any user's mailbox by master credentials, with few of these verbs.
 //!
 //! Servers whose deviations are tolerated on purpose: missing text after a status, trailing spaces in
 //! CAPABILITY, an empty `+`, flags with `[`, `]` or spaces in them, unknown response codes, FETCH items in
 //! any order, responses that nobody asked for at any moment, a missing UIDNEXT, literal8 for any string,
 //! lines that end in a bare LF.
 
+pub mod acting;
 pub mod capability;
 pub mod client;
 pub mod command;
@@ -24,6 +26,7 @@ pub mod fetch;
 pub mod frame;
 pub mod login;
 pub mod mailbox;
+pub mod master;
 pub mod quota;
 pub mod reader;
 pub mod response;
@@ -32,9 +35,11 @@ pub mod set;
 mod tests;
 pub mod unhide;
 
+pub use acting::ActingClient;
 pub use capability::Capabilities;
 pub use client::Client;
 pub use command::Keyword;
 pub use error::Error;
+pub use master::{Form, Master, Separator};
 pub use quota::Quota;
 pub use unhide::Unhidden;

@@ -6,6 +6,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 
 use super::client::Terms;
+use super::command::{Command, Login};
 use super::mailbox::Listed;
 use super::unhide::Unhidden;
 use super::{Client, Error, Keyword, Quota};
@@ -143,4 +144,33 @@ async fn refusals_and_lost_connections_are_errors() {
     assert!(matches!(result, Err(Error::Closed)));
     // The next login asks again.
     assert_eq!(hidden, [3, 4, 6, 7, 8]);
+}
+
+#[test]
+fn login_is_always_one_command() {
+    let table: &[(&[u8], &[u8], &str)] = &[
+        (b"anna", b"p w*%(){}", "a LOGIN \"anna\" \"p w*%(){}\"\r\n"),
+        (b"an\"na", b"p\\w", "a LOGIN {5}\r\nan\"na {3}\r\np\\w\r\n"),
+        (b"anna", b"\xc4\x81", "a LOGIN \"anna\" {2}\r\n\u{101}\r\n"),
+    ];
+    for (user, password, expected) in table {
+        let encoded = Command::Login(Login { user, password }).encode("a");
+        assert_eq!(encoded.bytes.as_slice(), expected.as_bytes());
+        for pause in &encoded.pauses {
+            assert!(encoded.bytes[..*pause].ends_with(b"}\r\n"));
+        }
+    }
+    let login = Login { user: b"anna", password: b"p\"\\" };
+    let plain = |initial| {
+        let command = Command::AuthenticatePlain(login, initial).encode("a");
+        String::from_utf8(command.bytes.to_vec()).expect("ASCII")
+    };
+    assert_eq!(plain(true), "a AUTHENTICATE PLAIN AGFubmEAcCJc\r\n");
+    assert_eq!(plain(false), "a AUTHENTICATE PLAIN\r\nAGFubmEAcCJc\r\n");
+}
+
+#[test]
+fn a_password_is_never_printed() {
+    let login = Login { user: b"anna", password: b"tops3cret" };
+    assert!(!format!("{:?}", Command::Login(login)).contains("tops3cret"));
 }
