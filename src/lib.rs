@@ -25,7 +25,8 @@
 //!              usage/run, logging
 //! 3 flow       session/*, usage/*, waves                         async; orchestrates, logs, counts
 //! 2 peers      net/*, imap/{reader,client,login,mailbox,unhide, async; each wraps one outside thing
-//!              acting}, metrics/*, slots, live, store/*, templates
+//!              acting}, metrics/*, slots, live, store/*, templates,
+//!              secret
 //! 1 decisions  pop3/{maildrop,authorization,transaction},        sync; no clock, no log
 //!              policy/*, notice/*, family/*, import/*, uidl, users,
 //!              config/*, api/*, usage/{days,delta,totals}, random
@@ -51,6 +52,8 @@
 //!   whole.
 //! - No text of a client or an upstream in a reply: [`pop3::Reply`] is made from our own sentences.
 //! - No secret in a log: [`pop3::Credentials`], [`imap::command::Login`] and [`imap::Master`] print as `***`.
+//! - No session by master credentials: only [`session::master`] logs in with them, and what it gets is an
+//!   [`imap::ActingClient`], which knows no verb that reads a message or hides one.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod admin;
@@ -71,6 +74,7 @@ pub mod notice;
 pub mod policy;
 pub mod pop3;
 pub mod random;
+pub mod secret;
 pub mod serve;
 pub mod session;
 pub mod slots;

@@ -229,6 +229,9 @@ fn loaded(cx: &Context, config: &Config) {
             "upstream.verify is \"off\": whoever stands between lastpop and the IMAP server reads every password"
         );
     }
+    if let Some(master) = &config.upstream.master {
+        tracing::info!(user = master.user, "hidden mail is shown again at once, with the master credentials");
+    }
 }
 
 /// The configured number, or as many as the descriptors allow: two for each session, and some for us.

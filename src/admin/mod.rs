@@ -28,6 +28,7 @@ pub mod summary;
 mod tests;
 pub mod token_file;
 pub mod tokens;
+pub mod unhide;
 pub mod users;
 mod view;
 mod warnings;

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use super::extract::Json;
 use super::role::Role;
-use super::{Shared, audit, auth, bulk, document, domains, drain, sessions, summary, users, waves};
+use super::{Shared, audit, auth, bulk, document, domains, drain, sessions, summary, unhide, users, waves};
 use crate::api::{BODY_LONGEST, DEADLINE, DEADLINE_OF_MANY, IMPORT_LONGEST};
 
 /// Longest body that is streamed, in octets: an import of a million users.
@@ -42,7 +42,7 @@ pub(super) fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(sessions::kick))
         .routes(routes!(users::set))
         .routes(routes!(users::undo))
-        .routes(routes!(users::unhide));
+        .routes(routes!(unhide::unhide));
     let admin = OpenApiRouter::new()
         .routes(routes!(drain::drain))
         .routes(routes!(domains::set))

@@ -9,10 +9,7 @@ use super::extract::{Json, Path, Query};
 use super::problem::Problem;
 use super::view::View;
 use super::{Shared, store_problem};
-use crate::api::{
-    AuditList, AuditQuery, Change, Order, SetMode, Unhidden, Unhide, UserDetail, UserList, UserPath,
-    UserQuery,
-};
+use crate::api::{AuditList, AuditQuery, Change, Order, SetMode, UserDetail, UserList, UserPath, UserQuery};
 use crate::store::{Subject, Trail};
 use crate::users::UserName;
 
@@ -125,49 +122,8 @@ pub(super) async fn undo(
     undone(&shared, &caller, &subject, &order).await.map(Json)
 }
 
-/// Shows hidden messages again, at the customer's next login.
-#[utoipa::path(
-    post, path = "/api/v1/users/{user}/unhide", tag = "users", operation_id = "unhide",
-    params(UserPath), request_body = Unhide,
-    responses(
-        (status = 200, description = "What will be done, or would be.", body = Unhidden),
-        (status = 404, description = "The user is not known.", body = crate::api::Problem)
-    )
-)]
-pub(super) async fn unhide(
-    State(shared): State<Shared>,
-    caller: Caller,
-    Path(UserPath { user: name }): Path<UserPath>,
-    Json(Unhide { since, reason, dry_run }): Json<Unhide>,
-) -> Result<Json<Unhidden>, Problem> {
-    let user = named(&shared, &name)?;
-    let row = shared.cx.store.user(&user).await.map_err(store_problem)?;
-    let Some(row) = row else { return Err(unknown(user.as_str())) };
-    let mut warnings = Vec::new();
-    if row.hidden_messages == Some(0) {
-        warnings.push("At the last login nothing was hidden.".to_owned());
-    }
-    if !dry_run {
-        let midnight = |day: jiff::civil::Date| day.to_zoned(jiff::tz::TimeZone::UTC);
-        let seconds = since.and_then(|day| midnight(day).ok()).map_or(0, |at| at.timestamp().as_second());
-        let now = Shared::now();
-        let asked = shared.cx.store.ask_to_unhide(&user, seconds, &caller.name, reason.as_str(), now);
-        asked.await.map_err(store_problem)?;
-        tracing::info!(actor = caller.name, %user, reason = reason.as_str(), "hidden mail is to be shown again");
-    }
-    let messages = since.is_none().then_some(row.hidden_messages).flatten();
-    Ok(Json(Unhidden {
-        user: user.to_string(),
-        dry_run,
-        since,
-        done: false,
-        messages: messages.and_then(|messages| u64::try_from(messages).ok()),
-        warnings,
-    }))
-}
-
 /// The user whom a path names.
-fn named(shared: &Shared, name: &str) -> Result<UserName, Problem> {
+pub(super) fn named(shared: &Shared, name: &str) -> Result<UserName, Problem> {
     let user = shared.canonical(name);
     let spoken = !user.as_str().contains(['\0', '\r', '\n']);
     if spoken && (1..=MAX_NAME).contains(&user.as_str().len()) {
@@ -177,7 +133,8 @@ fn named(shared: &Shared, name: &str) -> Result<UserName, Problem> {
     Err(Problem::new(StatusCode::NOT_FOUND, detail))
 }
 
-fn unknown(user: &str) -> Problem {
+/// Nobody of that name.
+pub(super) fn unknown(user: &str) -> Problem {
     let detail = format!(
         "{} is not known here: nobody of that name has logged in through lastpop, and nothing was set. Is the \
         spelling right, and the domain?",

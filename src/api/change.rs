@@ -67,7 +67,8 @@ pub struct Change {
     pub warnings: Vec<String>,
 }
 
-/// Brings messages back into POP3 that were deleted there.
+/// Brings messages back into POP3 that were deleted there: at once where lastpop has master credentials, otherwise at
+/// the customer's next login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unhide {
@@ -95,6 +96,9 @@ pub struct Unhidden {
     /// How many messages: those that came back when it is done, otherwise those that were hidden at the last
     /// login; `null`: not known.
     pub messages: Option<u64>,
+    /// What was done, or when it will be and why not at once; whole sentences.
+    #[schema(example = "3 messages are shown again.")]
+    pub outcome: String,
     /// Sentences about what may surprise.
     pub warnings: Vec<String>,
 }

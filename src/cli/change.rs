@@ -52,6 +52,11 @@ pub(super) trait Outcome: Row + DeserializeOwned {
     /// Whom it is about.
     fn subject(&self) -> &str;
 
+    /// What became of it, where the columns do not say all.
+    fn outcome(&self) -> Option<&str> {
+        None
+    }
+
     /// What may surprise.
     fn warnings(&self) -> &[String];
 }
@@ -69,6 +74,10 @@ impl Outcome for Change {
 impl Outcome for Unhidden {
     fn subject(&self) -> &str {
         &self.user
+    }
+
+    fn outcome(&self) -> Option<&str> {
+        Some(&self.outcome)
     }
 
     fn warnings(&self) -> &[String] {
@@ -174,8 +183,8 @@ fn print<O: Outcome>(format: Format, done: &[O], dry_run: bool) -> Result<(), Fa
     rows.page(done)?;
     rows.end::<O>()?;
     for outcome in done {
-        for warning in outcome.warnings() {
-            note(&format!("{}: {warning}", outcome.subject()));
+        for sentence in outcome.outcome().into_iter().chain(outcome.warnings().iter().map(String::as_str)) {
+            note(&format!("{}: {sentence}", outcome.subject()));
         }
     }
     if dry_run {

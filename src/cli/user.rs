@@ -96,8 +96,8 @@ enum Command {
         #[command(flatten)]
         ordered: Ordered,
     },
-    /// Bring messages back into POP3 that were deleted there: at the customer's next login, or at once where
-    /// lastpop has master credentials.
+    /// Bring messages back into POP3 that were deleted there: at once where lastpop has master credentials
+    /// ([upstream.master]), otherwise at the customer's next login. It says which.
     #[command(after_help = "Examples:
   lastpop user unhide jane@example.net --reason 'ticket 4713: deleted by mistake'
   lastpop user unhide jane@example.net --since 2026-11-01 --reason 'ticket 4713'")]

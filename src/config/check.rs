@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Admin, AdminAddress, Config, ListenTls, Plaintext};
+use super::{Admin, AdminAddress, Config, ListenTls, Master, Plaintext};
 use crate::policy::refusal::this_account;
 use crate::policy::sentence::{Place, ROOM};
 use crate::policy::window::MAX_WINDOWS;
@@ -19,6 +19,7 @@ pub(super) fn check(config: &Config) -> Result<(), String> {
     if config.upstream.address.is_empty() {
         return Err("upstream.address is missing: set it to the host:port of your IMAP server".to_owned());
     }
+    config.upstream.master.as_ref().map_or(Ok(()), Master::check)?;
     for (at, listen) in config.listen.iter().enumerate() {
         let which = format!("listen[{at}] ({})", listen.address);
         if listen.tls != ListenTls::None && config.tls.certificates.is_empty() {

@@ -8,6 +8,7 @@ mod admin;
 mod check;
 mod domains;
 mod load;
+mod master;
 mod notices;
 mod policy;
 mod usage;
@@ -26,6 +27,7 @@ use crate::users::Names;
 pub use admin::{Admin, AdminAddress, Metrics, UserSeries};
 pub use domains::{Domain, Domains};
 pub use load::{ConfigError, load};
+pub use master::{Master, Style};
 pub use notices::Notices;
 pub use policy::Policy;
 pub use usage::Usage;
@@ -161,6 +163,8 @@ pub struct Upstream {
     /// An upstream that sends nothing for this long counts as gone.
     #[serde(deserialize_with = "values::duration")]
     pub response_timeout: Duration,
+    /// Credentials that open any user's mailbox, for what operators order; never for sessions.
+    pub master: Option<Master>,
 }
 
 impl Default for Upstream {
@@ -172,6 +176,7 @@ impl Default for Upstream {
             verify: Verify::Full,
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_mins(1),
+            master: None,
         }
     }
 }

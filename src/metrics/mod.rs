@@ -21,7 +21,7 @@ pub use process::Process;
 use register::Register;
 pub use sessions::Sessions;
 pub use store::Store;
-pub use upstream::Upstream;
+pub use upstream::{AT_ONCE, Upstream};
 pub use usage::Usage;
 pub use waves::{WaveShown, Waves};
 

@@ -8,6 +8,23 @@ use crate::imap;
 /// What is asked of an upstream.
 const STEPS: [&str; 8] = ["ID", "LOGIN", "SELECT", "LIST", "UNHIDE", "FETCH", "STORE", "GETQUOTAROOT"];
 
+/// What became of an order to bring hidden mail back at once.
+pub const AT_ONCE: [&str; 13] = [
+    "done",
+    "done_elsewhere",
+    "incomplete",
+    "name",
+    "busy",
+    "full",
+    "draining",
+    "refused",
+    "read_only",
+    "other_mailbox",
+    "upstream",
+    "timeout",
+    "store",
+];
+
 /// Connections to the upstream.
 #[derive(Debug)]
 pub struct Upstream {
@@ -25,6 +42,8 @@ pub struct Upstream {
     pub commands: IntCounterVec,
     /// How long each took.
     pub command_duration: HistogramVec,
+    /// Orders to bring hidden mail back that were tried at once, with the master credentials, by result.
+    pub unhides_at_once: IntCounterVec,
     /// Octets received, without TLS's own.
     pub received: IntCounter,
     /// Octets sent, without TLS's own.
@@ -62,6 +81,11 @@ impl Upstream {
                 "How long the upstream took.",
                 command,
                 &LATENCY,
+            )?,
+            unhides_at_once: to.counters(
+                "unhides_at_once_total",
+                "Orders to bring hidden mail back that were tried at once, with the master credentials, by result.",
+                ("result", &AT_ONCE),
             )?,
             received: to.counter("upstream_received_bytes_total", "Octets received from the upstream.")?,
             sent: to.counter("upstream_sent_bytes_total", "Octets sent to the upstream.")?,

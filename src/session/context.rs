@@ -3,12 +3,15 @@
 use std::sync::{Arc, Once, OnceLock};
 
 use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::master::{self, MasterError};
 use super::verified::Verified;
 use crate::config::{Config, Domains, Limits, Maildrop, Notices, Policy, UpstreamTls};
+use crate::imap::Master;
 use crate::imap::client::Terms;
 use crate::live::Live;
 use crate::metrics::Metrics;
@@ -50,7 +53,9 @@ pub struct Context {
     pub draining: CancellationToken,
     /// `limits.drain_timeout` is over: sessions end now, except for their UPDATE.
     pub closing: CancellationToken,
-    /// UPDATE states under way. The process ends after them.
+    /// Orders that can still be carried out with master credentials at this moment.
+    pub masters: Semaphore,
+    /// UPDATE states and such orders under way. The process ends after them.
     pub updates: TaskTracker,
 }
 
@@ -63,6 +68,9 @@ pub enum SettingsError {
     /// A template of a notice.
     #[error("{0}")]
     Templates(#[from] TemplatesError),
+    /// The master password.
+    #[error("{0}")]
+    Master(#[from] MasterError),
 }
 
 impl std::fmt::Debug for Context {
@@ -96,6 +104,8 @@ pub struct Settings {
     pub dialer: Dialer,
     /// How to speak to it.
     pub terms: Terms,
+    /// What opens any user's mailbox there, for orders and never for a session.
+    pub master: Option<Master>,
 }
 
 impl Context {
@@ -121,6 +131,7 @@ impl Context {
             drained_at: OnceLock::new(),
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
+            masters: Semaphore::new(master::MOST),
             updates: TaskTracker::new(),
         })
     }
@@ -167,6 +178,7 @@ impl Settings {
                 starttls: upstream.tls == UpstreamTls::StartTls,
                 response_timeout: upstream.response_timeout,
             },
+            master: upstream.master.as_ref().map(master::load).transpose()?.map(|(master, _)| master),
         })
     }
 }

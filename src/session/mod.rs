@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod authorization;
 pub mod context;
+pub mod master;
 pub mod notice;
 pub mod open;
 pub mod pop;

@@ -71,7 +71,10 @@ pub async fn open(
     let user = settings.names.canonical(credentials.user());
     let now = jiff::Timestamp::now().as_second();
     let address = origin.peer.ip();
-    // 1. Some are refused without asking the upstream.
+    // 1. Some are refused without asking the upstream. Master credentials open no session, whoever has them.
+    if settings.master.as_ref().is_some_and(|master| master.is_meant_by(credentials.user())) {
+        return Err(Refused::Upstream(Error::Credentials));
+    }
     let policy = &settings.policy;
     let known = cx.verified.holds(&user, credentials.password(), policy.remember_verified);
     if known || !policy.verify_before_refusing {
@@ -207,7 +210,8 @@ async fn pin(
     Ok(pin.recipe)
 }
 
-fn mailbox(listing: &[Listed]) -> Mailbox {
+/// What a listing adds up to.
+pub(super) fn mailbox(listing: &[Listed]) -> Mailbox {
     let mut mailbox = Mailbox::default();
     for row in listing {
         let (messages, octets) = if row.hidden {

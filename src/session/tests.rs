@@ -1,6 +1,7 @@
 //! Whole sessions over memory, where a test can move the clock: what ten minutes of silence and one minute
 //! of noise lead to.
 
+mod master;
 mod modes;
 
 use std::sync::Arc;

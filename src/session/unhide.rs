@@ -1,4 +1,5 @@
-//! Hidden mail comes back, once, as the support desk has ordered: at the customer's login, before the listing is shown.
+//! Hidden mail comes back, once, as the support desk has ordered: here at the customer's login, before the listing is
+//! shown; in [`master`](super::master) at once.
 
 use super::context::Context;
 use super::upstream::Upstream;

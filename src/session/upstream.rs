@@ -41,8 +41,12 @@ pub struct Upstream {
 #[derive(Debug)]
 struct Connected {
     client: Client,
-    cx: Arc<Context>,
+    open: Open,
 }
+
+/// A connection that counts among the open ones as long as this is there.
+#[derive(Debug)]
+pub(super) struct Open(Arc<Context>);
 
 impl Upstream {
     /// Connects, logs in and selects INBOX. Only then is the password known to be right: some servers say OK to
@@ -181,19 +185,8 @@ async fn connect(
     settings: &Settings,
     cx: &Arc<Context>,
 ) -> Result<Connected, Error> {
-    let before = Instant::now();
-    let result = Client::connect(&settings.dialer, settings.terms).await;
-    cx.metrics.upstream.connect_duration.observe(before.elapsed().as_secs_f64());
-    cx.metrics.upstream.connects.with_label_values(&[label(&result)]).inc();
-    cx.metrics.upstream.up.set(i64::from(result.is_ok()));
-    cx.metrics.upstream.active.inc();
-    let mut connected = match result {
-        Ok(client) => Connected { client, cx: Arc::clone(cx) },
-        Err(error) => {
-            cx.metrics.upstream.active.dec();
-            return Err(error);
-        }
-    };
+    let (client, open) = dial(settings, cx).await?;
+    let mut connected = Connected { client, open };
     // Dovecot takes the address from ID if we are in its login_trusted_networks, and only before login.
     let id = [
         ("name", "lastpop".to_owned()),
@@ -208,6 +201,18 @@ async fn connect(
     let login = Login { user: credentials.user(), password: credentials.password() };
     timed(cx, "LOGIN", connected.client.login(login)).await?;
     Ok(connected)
+}
+
+/// Connects, and counts it.
+pub(super) async fn dial(settings: &Settings, cx: &Arc<Context>) -> Result<(Client, Open), Error> {
+    let before = Instant::now();
+    let result = Client::connect(&settings.dialer, settings.terms).await;
+    cx.metrics.upstream.connect_duration.observe(before.elapsed().as_secs_f64());
+    cx.metrics.upstream.connects.with_label_values(&[label(&result)]).inc();
+    cx.metrics.upstream.up.set(i64::from(result.is_ok()));
+    let client = result?;
+    cx.metrics.upstream.active.inc();
+    Ok((client, Open(Arc::clone(cx))))
 }
 
 /// Runs a step and counts how it went and how long it took.
@@ -245,9 +250,20 @@ impl Connected {
 
 impl Drop for Connected {
     fn drop(&mut self) {
-        let (received, sent) = self.client.traffic();
-        self.cx.metrics.upstream.received.inc_by(received);
-        self.cx.metrics.upstream.sent.inc_by(sent);
-        self.cx.metrics.upstream.active.dec();
+        self.open.count(self.client.traffic());
+    }
+}
+
+impl Open {
+    /// Counts the octets that were received and sent over it.
+    pub(super) fn count(&self, (received, sent): (u64, u64)) {
+        self.0.metrics.upstream.received.inc_by(received);
+        self.0.metrics.upstream.sent.inc_by(sent);
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.metrics.upstream.active.dec();
     }
 }

@@ -40,6 +40,13 @@ pub struct Facts {
     pub(super) heard: i64,
 }
 
+impl Facts {
+    /// The UIDVALIDITY of the mailbox that the user's sessions were shown last.
+    pub const fn uidvalidity(&self) -> Option<u32> {
+        self.uidvalidity
+    }
+}
+
 #[derive(sqlx::FromRow)]
 struct Found {
     mode: Option<String>,

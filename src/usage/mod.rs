@@ -94,6 +94,12 @@ impl Ledger {
         self.count(user, at, &Totals { refused: 1, ..Totals::default() });
     }
 
+    /// Somebody else than the user has looked into the mailbox, at `at` in Unix seconds, and may have changed what is
+    /// hidden.
+    pub fn looked(&self, user: &UserName, mailbox: Mailbox, at: i64) {
+        self.learn(user, Delta { mailbox: Some((at, mailbox)), ..Delta::default() }, at, true);
+    }
+
     /// The upstream has said what it says of a user's quota, at `at` in Unix seconds.
     pub fn quota(&self, user: &UserName, room: Option<Room>, at: i64) {
         self.learn(user, Delta::quota(Quota { room, at }), at, false);

@@ -22,5 +22,6 @@ mod store;
 mod support;
 mod tidy;
 mod trouble;
+mod unhide;
 mod upstream_tls;
 mod usage;

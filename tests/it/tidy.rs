@@ -77,7 +77,7 @@ fn floor(module: &str) -> u8 {
             _,
         )
         | ("usage", "usage/days" | "usage/delta" | "usage/totals") => 1,
-        ("imap" | "net" | "metrics" | "slots" | "live" | "store" | "templates", _) => 2,
+        ("imap" | "net" | "metrics" | "slots" | "live" | "store" | "templates" | "secret", _) => 2,
         ("lib" | "main" | "admin" | "cli" | "serve" | "check" | "listener" | "logging" | "fleet", _)
         | ("usage", "usage/run") => 4,
         ("session" | "usage" | "waves", _) => 3,
@@ -202,7 +202,7 @@ fn the_example_configuration_loads_and_shows_the_defaults() {
 #[test]
 fn what_the_example_shows_as_a_comment_is_true() {
     let text = std::fs::read_to_string(root().join("config/lastpop.toml")).expect("text");
-    let starts = ["# [[policy.", "# [policy.", "# [domains."];
+    let starts = ["# [[policy.", "# [policy.", "# [domains.", "# [upstream.master]"];
     let mut shown = false;
     let uncommented = text.lines().map(|line| {
         shown = (shown && line.starts_with("# ")) || starts.iter().any(|start| line.starts_with(start));
@@ -216,4 +216,6 @@ fn what_the_example_shows_as_a_comment_is_true() {
     let config = lastpop::config::load(&path).expect("a configuration");
     assert_eq!(config.policy.refusals, *lastpop::policy::Sentences::built_in(None));
     assert_eq!((config.policy.brownout.len(), config.domains.iter().count()), (1, 1));
+    let master = config.upstream.master.expect("a section");
+    assert_eq!(master.form(), lastpop::imap::Form::Separator(lastpop::imap::Separator::default()));
 }

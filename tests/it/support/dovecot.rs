@@ -79,10 +79,31 @@ impl Dovecot {
 
     /// Starts a Dovecot with `settings` added at the end of its configuration.
     pub(crate) fn start_with(settings: &str) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
+        Self::start_in(directory(), settings)
+    }
+
+    /// Starts a Dovecot with master users: a name and what follows it in a line of a passwd-file, such as
+    /// `{PLAIN}secret`. In `settings`, DIRECTORY is Dovecot's own.
+    pub(crate) fn start_with_masters(masters: &[(&str, &str)], settings: &str) -> Self {
+        let directory = directory();
+        let root = directory.path().display();
+        let lines: Vec<String> = masters.iter().map(|(name, rest)| format!("{name}:{rest}\n")).collect();
+        std::fs::write(directory.path().join("masters"), lines.concat()).expect("masters file");
+        let settings = format!(
+            "auth_master_user_separator = *
+passdb {{
+  driver = passwd-file
+  args = {root}/masters
+  master = yes
+}}
+{}",
+            settings.replace("DIRECTORY", &root.to_string())
+        );
+        Self::start_in(directory, &settings)
+    }
+
+    fn start_in(directory: TempDir, settings: &str) -> Self {
         let root = directory.path();
-        // Mail processes run as MAIL_UID and have to pass through.
-        std::fs::set_permissions(root, PermissionsExt::from_mode(0o711)).expect("chmod");
         std::fs::write(root.join("users"), "").expect("users file");
         let certificates = Certificates::write(root);
         for _ in 0..ATTEMPTS {
@@ -151,6 +172,11 @@ impl Dovecot {
         }
     }
 
+    /// Writes a file beside its configuration.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.directory.path().join(name), text).expect("a file");
+    }
+
     /// Everything that Dovecot has logged so far; with `auth_debug`, each try to log in.
     pub(crate) fn log(&self) -> String {
         log_of(self.directory.path())
@@ -166,6 +192,13 @@ impl Drop for Dovecot {
             eprintln!("the end of Dovecot's log, newest first:\n{}", tail.join("\n"));
         }
     }
+}
+
+/// Where one lives. Mail processes run as `MAIL_UID` and have to pass through.
+fn directory() -> TempDir {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o711)).expect("chmod");
+    directory
 }
 
 /// Dovecot looks names up in its users file with these three escaped.
