@@ -1,5 +1,8 @@
 //! `lastpop check`: reads the configuration as `serve` would, connects to every upstream address, and says
-//! what it found in sentences that an operator can act on. Needs no user and no password.
+//! what it found in sentences that an operator can act on. Needs no user and no password; only master credentials are
+//! tried on a user, who has to be named.
+
+mod master;
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -20,12 +23,14 @@ use crate::templates;
 pub enum Verdict {
     /// Customers can be served.
     Usable,
+    /// They can, but the master credentials cannot be used as they should.
+    MasterUnusable,
     /// Not one upstream address can be used.
     Unreachable,
 }
 
-/// Checks, and prints what it finds to stdout.
-pub async fn check(path: &Path) -> Result<Verdict, StartError> {
+/// Checks, and prints what it finds to stdout. The master credentials are tried on `user`.
+pub async fn check(path: &Path, user: Option<&str>) -> Result<Verdict, StartError> {
     let config = config::load(path)?;
     say(&format!("{}: the configuration is valid.", path.display()));
     let files = config.tls.certificates.iter().map(|files| (files.chain.as_path(), files.key.as_path()));
@@ -37,6 +42,11 @@ pub async fn check(path: &Path) -> Result<Verdict, StartError> {
     switch(&config, jiff::Timestamp::now()).into_iter().for_each(say);
     say(&state(&config.state.url));
     say(&admin(&config.admin));
+    let (master, said) = master::of(&config, user)?;
+    for line in said {
+        say(&line);
+    }
+    let mut master_fits = master.is_some() || user.is_none();
     let tls = tls::client(config.upstream.verify, config.upstream.ca_file.as_deref())?;
     let mut usable = false;
     for address in &config.upstream.address {
@@ -53,16 +63,31 @@ pub async fn check(path: &Path) -> Result<Verdict, StartError> {
         };
         match Client::connect(&dialer, terms).await {
             Ok(client) => {
+                let capabilities = client.capabilities();
                 let lines = found(address, &config, client).await;
                 usable |= lines.usable;
                 for line in &lines.text {
                     say(line);
                 }
+                let Some(master) = &master else { continue };
+                let (fits, said) = match master.fits(capabilities) {
+                    Some(why) => (false, why.to_owned()),
+                    None => match master.opens(&dialer, terms).await {
+                        Some(opened) => opened,
+                        None => continue,
+                    },
+                };
+                master_fits &= fits;
+                say(&format!("upstream {address}: {said}"));
             }
             Err(error) => say(&format!("upstream {address}: CANNOT BE USED: {}", advice(&error))),
         }
     }
-    Ok(if usable { Verdict::Usable } else { Verdict::Unreachable })
+    Ok(match (usable, master_fits) {
+        (true, true) => Verdict::Usable,
+        (true, false) => Verdict::MasterUnusable,
+        (false, _) => Verdict::Unreachable,
+    })
 }
 
 /// Says a line. Whoever reads no more still gets the exit code.

@@ -54,10 +54,15 @@ enum Command {
         config: PathBuf,
     },
     /// Validate the configuration, connect to the upstream, and say what it can and cannot do.
+    #[command(after_help = "Example:\n  lastpop check --user jane@example.net")]
     Check {
         /// The configuration file.
         #[arg(long, env = "LASTPOP_CONFIG", default_value = place::CONFIGURATION)]
         config: PathBuf,
+        /// Open this user's mailbox with the master credentials as well, to see whether they work. Nothing is
+        /// changed in it.
+        #[arg(long)]
+        user: Option<String>,
     },
     #[command(flatten)]
     Other(Box<Other>),
@@ -109,7 +114,7 @@ pub fn run() -> ExitCode {
     };
     match arguments.command {
         Command::Serve { config } => served(runtime.block_on(serve::serve(&config))),
-        Command::Check { config } => checked(runtime.block_on(check::check(&config))),
+        Command::Check { config, user } => checked(runtime.block_on(check::check(&config, user.as_deref()))),
         Command::Other(command) => {
             let done = runtime.block_on(command.run());
             // Nobody waits for what is still being read from standard input.
@@ -153,6 +158,7 @@ fn served(ended: Result<(), StartError>) -> ExitCode {
 fn checked(verdict: Result<check::Verdict, StartError>) -> ExitCode {
     match verdict {
         Ok(check::Verdict::Usable) => ExitCode::SUCCESS,
+        Ok(check::Verdict::MasterUnusable) => ExitCode::from(exit::FAILURE),
         Ok(check::Verdict::Unreachable) => ExitCode::from(exit::UNAVAILABLE),
         Err(error) => fail(code(&error), &error.to_string()),
     }

@@ -1,6 +1,7 @@
 //! Hidden mail that comes back at once, with master credentials that a real Dovecot takes: what it does is here, what
 //! happens when it fails in `fails`, and with a login at the same moment in `rivals`.
 
+mod checked;
 mod fails;
 mod rivals;
 
