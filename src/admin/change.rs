@@ -1,6 +1,6 @@
 //! Changing a setting: of one user, of a domain, of everyone. What would surprise is said.
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 
 use super::auth::Caller;
 use super::problem::Problem;
@@ -10,6 +10,9 @@ use crate::api::{self, Order, SetMode};
 use crate::policy::{Mode, Planned, Rules, Setting};
 use crate::store::waves::WaveError;
 use crate::store::{self, Changed, StoreError, Subject};
+
+/// After so many seconds a change that did not get its turn is worth another try: one of a million users takes a minute.
+const BUSY: u32 = 60;
 
 /// Sets a mode as ordered, or says what would come of it.
 pub(super) async fn planned(
@@ -140,6 +143,12 @@ pub(super) fn of_store(error: StoreError) -> Problem {
         StoreError::Wave(WaveError::NoCondition) => StatusCode::UNPROCESSABLE_ENTITY,
         StoreError::NothingToUndo(_) | StoreError::Superseded(_) | StoreError::Wave(_) => {
             StatusCode::CONFLICT
+        }
+        StoreError::Busy => {
+            let detail = "Other changes are under way, such as one of many users, and this one did not get its turn. \
+                Nothing was changed; try again in a minute.";
+            return Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+                .with(header::RETRY_AFTER, BUSY.into());
         }
         _ => {
             tracing::error!(%error, "the state store failed under the API");

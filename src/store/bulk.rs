@@ -11,7 +11,7 @@ use super::batch::{
     total, would_move,
 };
 use super::changes::id;
-use super::database::{ROWS, on, rows, transaction};
+use super::database::{ROWS, Waits, on, rows, transaction, writing};
 use super::generation::RAISE;
 use super::{Store, StoreError};
 use crate::import::Row;
@@ -96,7 +96,7 @@ impl Store {
             .map(|(_, row)| row)
             .collect();
         let whole: Arc<str> = stage(ROWS).into();
-        transaction!(&self.database, tx => {
+        transaction!(&self.database, Waits::Long, tx => {
             for chunk in once.chunks(ROWS) {
                 let is_whole = chunk.len() == ROWS;
                 let text = if is_whole { Arc::clone(&whole) } else { stage(chunk.len()).into() };
@@ -143,7 +143,8 @@ impl Store {
                 Ok(applied(None, rows, moves))
             });
         }
-        let result: Result<(Applied, i64), StoreError> = transaction!(&self.database, tx => {
+        let _turn = self.turns.take().await?;
+        let result: Result<(Applied, i64), StoreError> = transaction!(&self.database, Waits::Long, tx => {
             // First, so that changes queue up behind each other.
             let generation: i64 = sqlx::query_scalar(RAISE).fetch_one(&mut *tx).await?;
             let id = id(generation);
@@ -168,14 +169,16 @@ impl Store {
     /// Forgets the rows that were taken.
     pub async fn abandon(&self, batch: &Batch) -> Result<(), StoreError> {
         let remove = "DELETE FROM staged WHERE batch = $1";
-        on!(&self.database, pool => sqlx::query(remove).bind(&batch.name).execute(pool).await.map(drop))?;
+        writing!(&self.database, connection =>
+            sqlx::query(remove).bind(&batch.name).execute(&mut *connection).await.map(drop))?;
         Ok(())
     }
 
     /// Removes staged rows that are a day old: whoever staged them is gone. `now` is in Unix seconds.
     pub async fn remove_abandoned(&self, now: i64) -> Result<(), StoreError> {
         let remove = "DELETE FROM staged WHERE at < $1";
-        on!(&self.database, pool => sqlx::query(remove).bind(now - ABANDONED).execute(pool).await.map(drop))?;
+        writing!(&self.database, connection =>
+            sqlx::query(remove).bind(now - ABANDONED).execute(&mut *connection).await.map(drop))?;
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Setting modes, and remembering who did: each change is one transaction of what is set, who set it and why, and
 //! the generation that tells all proxies. Nothing is ever taken out of the audit trail.
 
-use super::database::{on, transaction};
+use super::database::{Waits, on, transaction};
 use super::generation::{Concerns, RAISE};
 use super::{Store, StoreError, domains};
 use crate::policy::{Mode, Planned, Setting};
@@ -228,7 +228,8 @@ impl Store {
     pub async fn set(&self, change: &Change<'_>) -> Result<Changed, StoreError> {
         self.database.present()?;
         let subject = change.subject;
-        let changed: Result<Changed, StoreError> = transaction!(&self.database, tx => {
+        let _turn = self.turns.soon().await?;
+        let changed: Result<Changed, StoreError> = transaction!(&self.database, Waits::Briefly, tx => {
             // First, so that changes queue up behind each other.
             let generation: i64 = sqlx::query_scalar(RAISE).fetch_one(&mut *tx).await?;
             let found: Option<Row> = sqlx::query_as(subject.select())
@@ -264,7 +265,8 @@ impl Store {
     pub async fn undo(&self, change: &Change<'_>) -> Result<Changed, StoreError> {
         self.database.present()?;
         let subject = change.subject;
-        let changed: Result<Changed, StoreError> = transaction!(&self.database, tx => {
+        let _turn = self.turns.soon().await?;
+        let changed: Result<Changed, StoreError> = transaction!(&self.database, Waits::Briefly, tx => {
             let generation: i64 = sqlx::query_scalar(RAISE).fetch_one(&mut *tx).await?;
             let newest: Option<Newest> = sqlx::query_as(NEWEST)
                 .bind(subject.kind())

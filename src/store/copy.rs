@@ -8,7 +8,7 @@ use std::path::Path;
 use futures_util::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::database::{Database, on, sqlite};
+use super::database::{Database, Waits, on, transaction};
 use super::{StoreError, lease, migrate};
 use crate::config::StateUrl;
 
@@ -42,9 +42,7 @@ pub async fn backup(url: &StateUrl, file: &Path) -> Result<u64, StoreError> {
     let to = Database::connect(&StateUrl::Sqlite(file.to_owned())).await?;
     lease::prepare(&to).await?;
     migrate::run(&to).await?;
-    let described = sqlite(file, false).await?;
-    let copied = copy(&from, &to, &described).await;
-    described.close().await;
+    let copied = copy(&from, &to, &to).await;
     from.close().await;
     to.close().await;
     let lock =
@@ -66,26 +64,21 @@ pub async fn restore(file: &Path, url: &StateUrl) -> Result<u64, StoreError> {
     if rows > 0 {
         return Err(StoreError::NotEmpty(format!("it holds {rows} rows already")));
     }
-    let described = sqlite(file, false).await?;
-    let copied = copy(&from, &to, &described).await;
-    described.close().await;
+    let copied = copy(&from, &to, &from).await;
     from.close().await;
     to.close().await;
     copied
 }
 
-/// Copies every table; `described` is whichever of the two is a file, because a file can tell its columns.
-async fn copy(from: &Database, to: &Database, described: &sqlx::SqlitePool) -> Result<u64, StoreError> {
+/// Copies every table; `file` is whichever of the two is one, because a file can tell its columns.
+async fn copy(from: &Database, to: &Database, file: &Database) -> Result<u64, StoreError> {
     let tables =
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
-    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(described).await?;
-    let mut plan = Vec::new();
+    let columns = "SELECT name, type FROM pragma_table_info($1) ORDER BY cid";
+    let tables: Vec<String> = on!(file, pool => sqlx::query_scalar(tables).fetch_all(pool).await)?;
+    let mut plan: Vec<(String, Vec<Column>)> = Vec::new();
     for table in tables.into_iter().filter(|table| !NOT_COPIED.contains(&table.as_str())) {
-        let columns: Vec<Column> =
-            sqlx::query_as("SELECT name, type FROM pragma_table_info($1) ORDER BY cid")
-                .bind(&table)
-                .fetch_all(described)
-                .await?;
+        let columns = on!(file, pool => sqlx::query_as(columns).bind(&table).fetch_all(pool).await)?;
         plan.push((table, columns));
     }
     on!(from, source => {
@@ -96,8 +89,7 @@ async fn copy(from: &Database, to: &Database, described: &sqlx::SqlitePool) -> R
                 .execute(&mut *source)
                 .await?;
         }
-        on!(to, target => {
-            let mut target = target.begin().await?;
+        transaction!(to, Waits::Long, target => {
             let mut copied = 0;
             for (table, columns) in &plan {
                 let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
@@ -141,7 +133,6 @@ async fn copy(from: &Database, to: &Database, described: &sqlx::SqlitePool) -> R
                     }
                 }
             }
-            target.commit().await?;
             Ok(copied)
         })
     })

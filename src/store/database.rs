@@ -2,6 +2,9 @@
 //!
 //! The text uses what both understand and a distributed database that speaks `PostgreSQL`'s protocol as well:
 //! BIGINT and TEXT, numbered parameters, ON CONFLICT, no sequences, no advisory locks.
+//!
+//! Whoever writes says so ([`writing`], [`transaction`]), because a file has one writer at a time: those who wait for
+//! it wait for its one connection, so that they take none from those who read.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -13,25 +16,24 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::StoreError;
 use super::lock::Lock;
 use crate::config::StateUrl;
 
-/// How long a statement waits for another's write. A login has 25 s for everything, and a flip of a million
-/// users in one transaction takes some seconds.
+/// How long a statement of a session may take, whatever it waits for.
 pub(super) const BUSY: Duration = Duration::from_secs(15);
 
-/// How long a login waits for a connection to the database.
+/// How long anybody waits for a connection to the database, or for another program that writes to the same file.
 const ACQUIRE: Duration = Duration::from_secs(5);
 
 /// How long a lookup may take, the connection included; it takes a millisecond. Whoever is known is served without
 /// it, and a mail program waits for half a minute.
 pub(super) const LOOKUP: Duration = Duration::from_secs(5);
 
-/// Connections to a file. Reads go side by side, and a write takes a fraction of a millisecond.
-const SQLITE_CONNECTIONS: u32 = 4;
+/// Connections that read a file, side by side; one more writes.
+const SQLITE_READERS: u32 = 4;
 
 /// Connections to a server, for each proxy. A lookup takes about a millisecond, so this is thousands of logins a
 /// second of users that are not in memory.
@@ -41,7 +43,7 @@ const POSTGRES_CONNECTIONS: u32 = 16;
 #[derive(Debug)]
 pub(super) enum Database {
     /// A file on this machine, which no second proxy may use.
-    Sqlite { pool: SqlitePool, file: StateFile, lock: Lock },
+    Sqlite { readers: SqlitePool, writer: SqlitePool, file: StateFile, lock: Lock },
     /// A server.
     Postgres(PgPool),
 }
@@ -67,24 +69,41 @@ impl StateFile {
     }
 }
 
-/// Runs the same work on whichever database this is.
+/// Runs the same work on whichever database this is. It only reads.
 macro_rules! on {
     ($database:expr, $pool:ident => $work:expr) => {
         match $database {
-            $crate::store::database::Database::Sqlite { pool: $pool, .. } => $work,
+            $crate::store::database::Database::Sqlite { readers: $pool, .. } => $work,
             $crate::store::database::Database::Postgres($pool) => $work,
         }
     };
 }
 
-/// Runs work as one transaction: all of it, or with an error nothing. The work sees `$tx`, gives a `Result`,
-/// and is written once for both databases. `SQLite` is told at once that there will be writes, because
-/// a transaction that reads first and writes later can fail there.
-macro_rules! transaction {
-    ($database:expr, $tx:ident => $work:expr) => {
+/// Runs the same work, which may write, with a connection to whichever database this is.
+macro_rules! writing {
+    ($database:expr, $connection:ident => $work:expr) => {
         match $database {
-            $crate::store::database::Database::Sqlite { pool, .. } => {
-                let mut $tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+            $crate::store::database::Database::Sqlite { writer, .. } => {
+                let mut $connection = writer.acquire().await.map_err($crate::store::database::taken)?;
+                $work
+            }
+            $crate::store::database::Database::Postgres(pool) => {
+                let mut $connection = pool.acquire().await?;
+                $work
+            }
+        }
+    };
+}
+
+/// Runs work as one transaction: all of it, or with an error nothing. The work sees `$tx`, gives a `Result`,
+/// and is written once for both databases; `$waits` says for how long it waits for others. `SQLite` is told at once
+/// that there will be writes, because a transaction that reads first and writes later can fail there.
+macro_rules! transaction {
+    ($database:expr, $waits:expr, $tx:ident => $work:expr) => {
+        match $database {
+            $crate::store::database::Database::Sqlite { writer, .. } => {
+                let begun = writer.begin_with("BEGIN IMMEDIATE").await;
+                let mut $tx = begun.map_err($crate::store::database::taken)?;
                 let result: Result<_, $crate::store::StoreError> = async { $work }.await;
                 let value = result?;
                 $tx.commit().await?;
@@ -92,6 +111,9 @@ macro_rules! transaction {
             }
             $crate::store::database::Database::Postgres(pool) => {
                 let mut $tx = pool.begin().await?;
+                if let Some(first) = $crate::store::database::Waits::statement($waits) {
+                    sqlx::query(first).execute(&mut *$tx).await?;
+                }
                 let result: Result<_, $crate::store::StoreError> = async { $work }.await;
                 let value = result?;
                 $tx.commit().await?;
@@ -101,7 +123,57 @@ macro_rules! transaction {
     };
 }
 
-pub(super) use {on, transaction};
+pub(super) use {on, transaction, writing};
+
+/// How long a transaction waits where somebody else has locked a row. It holds a connection meanwhile. A file has one
+/// writer at a time, and no such case.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Waits {
+    /// It gives way, and is tried again. So it never waits for long for a change of many users, which may come to wait
+    /// for it, and which the server might then break off as a deadlock.
+    Hardly,
+    /// Somebody waits for the answer.
+    Briefly,
+    /// As long as it takes.
+    Long,
+}
+
+impl Waits {
+    /// The first statement of such a transaction of `PostgreSQL`. Times are in milliseconds.
+    pub(super) const fn statement(self) -> Option<&'static str> {
+        match self {
+            // PostgreSQL looks for a deadlock after 1,000.
+            Self::Hardly => Some("SET LOCAL lock_timeout = 100"),
+            // As long as for a turn, see `turns`.
+            Self::Briefly => Some("SET LOCAL lock_timeout = 4000"),
+            Self::Long => None,
+        }
+    }
+}
+
+/// The time between two attempts of what gives way.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Tries what gives way again until nobody is in its way. It holds no connection meanwhile.
+pub(super) async fn until_free<T, F>(attempt: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    loop {
+        match attempt().await {
+            Err(StoreError::Busy) => sleep(AGAIN).await,
+            done => return done,
+        }
+    }
+}
+
+/// What it means that the connection which writes to a file was not to be had: others write.
+pub(super) fn taken(error: sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::PoolTimedOut => StoreError::Busy,
+        error => error.into(),
+    }
+}
 
 /// Rows that one INSERT writes. `SQLite` takes 32,766 parameters.
 pub(super) const ROWS: usize = 500;
@@ -130,9 +202,7 @@ impl Database {
         match url {
             StateUrl::Sqlite(path) => {
                 let lock = Lock::take(path)?;
-                let pool = sqlite(path, true).await?;
-                let file = StateFile::opened(path)?;
-                Ok(Self::Sqlite { pool, file, lock })
+                Self::file(path, true, lock).await
             }
             StateUrl::Postgres(url) => {
                 // The rest of the address may hold a password.
@@ -166,23 +236,31 @@ impl Database {
     /// Connects to what is there, beside a proxy that may be using it.
     pub(super) async fn connect_beside(url: &StateUrl) -> Result<Self, StoreError> {
         match url {
-            StateUrl::Sqlite(path) => {
-                let pool = sqlite(path, false).await?;
-                Ok(Self::Sqlite { pool, file: StateFile::opened(path)?, lock: Lock::none() })
-            }
+            StateUrl::Sqlite(path) => Self::file(path, false, Lock::none()).await,
             StateUrl::Postgres(_) => Self::connect(url).await,
         }
     }
 
-    /// The first statement of a transaction that gives way: where somebody else has locked a row, it fails soon. So it
-    /// never waits for long for a change of many users, which may come to wait for it, and which the server might then
-    /// break off as a deadlock. A file has one writer at a time, and no such case.
-    pub(super) const fn give_way(&self) -> Option<&'static str> {
-        match self {
-            Self::Sqlite { .. } => None,
-            // In milliseconds. PostgreSQL looks for a deadlock after 1,000.
-            Self::Postgres(_) => Some("SET LOCAL lock_timeout = 100"),
-        }
+    /// Opens a file.
+    async fn file(path: &Path, create: bool, lock: Lock) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A pin is on the disk before the client reads a unique-id that relies on it.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(ACQUIRE);
+        let pool =
+            |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
+        let failed = |source| StoreError::Open {
+            what: path.display().to_string(),
+            source,
+            next: "check that its folder exists and may be written to",
+        };
+        let writer = pool(1).connect_with(options.clone().create_if_missing(create)).await.map_err(failed)?;
+        // Whoever writes there does so by mistake.
+        let reads = options.pragma("query_only", "ON");
+        let readers = pool(SQLITE_READERS).connect_with(reads).await.map_err(failed)?;
+        Ok(Self::Sqlite { readers, writer, file: StateFile::opened(path)?, lock })
     }
 
     /// What tells all who listen, with the channel and the message as parameters; `None` where nobody can.
@@ -202,28 +280,15 @@ impl Database {
     }
 
     pub(super) async fn close(&self) {
-        on!(self, pool => pool.close().await);
+        match self {
+            // The last connection brings everything into the one file, so it is the one that may write.
+            Self::Sqlite { readers, writer, .. } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
     }
-}
-
-/// Opens a file.
-pub(super) async fn sqlite(path: &Path, create: bool) -> Result<SqlitePool, StoreError> {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(create)
-        .journal_mode(SqliteJournalMode::Wal)
-        // A pin is on the disk before the client reads a unique-id that relies on it.
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(BUSY);
-    let opened = SqlitePoolOptions::new()
-        .max_connections(SQLITE_CONNECTIONS)
-        .acquire_timeout(ACQUIRE)
-        .connect_with(options);
-    opened.await.map_err(|source| StoreError::Open {
-        what: path.display().to_string(),
-        source,
-        next: "check that its folder exists and may be written to",
-    })
 }
 
 #[cfg(test)]

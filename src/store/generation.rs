@@ -9,7 +9,7 @@
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::database::{Database, LOOKUP, in_time, on, transaction};
+use super::database::{Database, LOOKUP, in_time, on};
 use super::{Store, StoreError};
 use crate::users::UserName;
 
@@ -148,14 +148,6 @@ impl Store {
             self.changed(found, &Concerns::Anything).await?;
         }
         Ok(())
-    }
-
-    /// Raises the number by itself, for a change whose rows were written before.
-    pub async fn raise_generation(&self) -> Result<i64, StoreError> {
-        transaction!(&self.database, tx => {
-            let generation: i64 = sqlx::query_scalar(RAISE).fetch_one(&mut *tx).await?;
-            Ok(generation)
-        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Work that one proxy of a fleet does for all of them: whoever holds the lease. It runs out by itself, so that
 //! a proxy that died holds nothing up.
 
-use super::database::{Database, on};
+use super::database::{Database, writing};
 use super::{Store, StoreError};
 
 /// The table, made before any migration, because migrating itself takes a lease.
@@ -11,11 +11,12 @@ pub(super) async fn prepare(database: &Database) -> Result<(), StoreError> {
             holder  TEXT   NOT NULL,
             expires BIGINT NOT NULL
         )";
-    let made = on!(database, pool => sqlx::query(create).execute(pool).await.map(drop));
+    let made =
+        writing!(database, connection => sqlx::query(create).execute(&mut *connection).await.map(drop));
     match made {
         // Two proxies at once: PostgreSQL lets one of them fail, and then the table is there.
         Err(sqlx::Error::Database(_)) => {
-            on!(database, pool => sqlx::query(create).execute(pool).await.map(drop))?;
+            writing!(database, connection => sqlx::query(create).execute(&mut *connection).await.map(drop))?;
         }
         made => made?,
     }
@@ -33,16 +34,17 @@ pub(super) async fn take(
     let take = "INSERT INTO leases (name, holder, expires) VALUES ($1, $2, $3)
         ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires = excluded.expires
         WHERE leases.expires <= $4 OR leases.holder = excluded.holder";
-    let taken = on!(database, pool => sqlx::query(take)
+    let taken = writing!(database, connection => sqlx::query(take)
         .bind(name).bind(holder).bind(now + seconds).bind(now)
-        .execute(pool).await.map(|done| done.rows_affected()))?;
+        .execute(&mut *connection).await.map(|done| done.rows_affected()))?;
     Ok(taken > 0)
 }
 
 /// Gives it back early.
 pub(super) async fn give_back(database: &Database, name: &str, holder: &str) -> Result<(), StoreError> {
     let give = "DELETE FROM leases WHERE name = $1 AND holder = $2";
-    on!(database, pool => sqlx::query(give).bind(name).bind(holder).execute(pool).await.map(drop))?;
+    writing!(database, connection =>
+        sqlx::query(give).bind(name).bind(holder).execute(&mut *connection).await.map(drop))?;
     Ok(())
 }
 

@@ -18,7 +18,10 @@ pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
     // A newer version may have added tables: `needs` says whether that concerns us. The lock is a lease of our own,
     // because not every server has advisory locks.
     migrator.set_ignore_missing(true).set_locking(false);
-    on!(database, pool => migrator.run(pool).await)?;
+    match database {
+        Database::Sqlite { writer, .. } => migrator.run(writer).await?,
+        Database::Postgres(pool) => migrator.run(pool).await?,
+    }
     Ok(())
 }
 

@@ -28,6 +28,7 @@ mod pins;
 mod retention;
 mod summaries;
 mod tally;
+mod turns;
 mod undo;
 mod unhide;
 mod usage;
@@ -58,6 +59,7 @@ pub use notices::{Begun, Source};
 pub use notify::{Message, Messages};
 pub use pins::Pin;
 pub use tally::{Group, Recent};
+use turns::Turns;
 pub use undo::Undone;
 pub use unhide::{Claim, Claimed, Occasion};
 pub use usage::BATCH;
@@ -82,6 +84,7 @@ pub struct Store {
     domains: Domains,
     generation: Generation,
     hearing: Hearing,
+    turns: Turns,
     /// Was the last question not answered?
     away: AtomicBool,
     /// Who we are, for leases.
@@ -152,12 +155,12 @@ pub enum StoreError {
     Silent,
     /// A query failed.
     #[error("the state store failed: {0}")]
-    Query(#[from] sqlx::Error),
+    Query(#[source] sqlx::Error),
     /// It hangs.
     #[error("the state store did not finish in time")]
     Slow,
     /// Others are at the same rows, such as a change of a million users.
-    #[error("others are writing the same rows of the state; it is tried again")]
+    #[error("others are changing the same rows of the state, such as those of many users at once")]
     Busy,
     /// Something in it is nothing that we wrote.
     #[error("the state holds {0}, which is nothing that lastpop writes; did somebody else change it?")]
@@ -177,6 +180,17 @@ pub enum StoreError {
     /// The change that would be undone is not the last word any more.
     #[error("{0} was changed in another way since; look at its history, and set what it should be")]
     Superseded(String),
+}
+
+/// What the databases call a row or a file that somebody else has locked, a deadlock, and changes that cannot go side
+/// by side: the first three are `PostgreSQL`'s.
+const LOCKED: [&str; 7] = ["55P03", "40P01", "40001", "5", "261", "517", "773"];
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        if code.is_some_and(|code| LOCKED.contains(&code.as_ref())) { Self::Busy } else { Self::Query(error) }
+    }
 }
 
 impl StoreError {
@@ -209,6 +223,7 @@ impl Store {
             domains,
             generation,
             hearing,
+            turns: Turns::default(),
             away: AtomicBool::new(false),
             holder,
         })

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use sqlx::AssertSqlSafe;
 
-use super::database::{BUSY, in_time, on, transaction};
+use super::database::{BUSY, Waits, in_time, on, transaction, until_free, writing};
 use super::notify::{CHANNEL, Message};
 use super::{Facts, Store, StoreError, UserRow};
 use crate::notice::{Kind, Placeholder, Template};
@@ -150,11 +150,11 @@ impl Store {
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (campaign, kind, domain, language) DO NOTHING";
         let select = "SELECT started_at, template, url, sender FROM notices
             WHERE campaign = $1 AND kind = $2 AND domain = $3 AND language = $4";
-        on!(&self.database, pool => sqlx::query(insert)
+        writing!(&self.database, connection => sqlx::query(insert)
             .bind(campaign).bind(kind.as_str()).bind(domain).bind(language.as_str())
             .bind(now).bind(now_is.template.source()).bind(now_is.url)
             .bind(now_is.sender.map_or("", DomainName::as_str))
-            .execute(pool).await.map(drop))?;
+            .execute(&mut *connection).await.map(drop))?;
         let (at, source, url, sender): (i64, String, String, String) = on!(&self.database, pool => sqlx::query_as(select)
                 .bind(campaign).bind(kind.as_str()).bind(domain).bind(language.as_str())
                 .fetch_one(pool).await)?;
@@ -165,7 +165,8 @@ impl Store {
 
     /// The user has deleted the notice: it is not shown again within this campaign.
     pub async fn dismiss(&self, user: &UserName, kind: Kind, campaign: &str) -> Result<(), StoreError> {
-        let told = in_time(BUSY, self.note_dismissed(user, kind, campaign)).await?;
+        // Hundreds may do so while a change of a million users has their rows locked.
+        let told = in_time(BUSY, until_free(|| self.note_dismissed(user, kind, campaign))).await?;
         self.known.amend(user, |facts| facts.dismiss(kind, campaign));
         if !told {
             self.tell_outdated(user).await;
@@ -183,7 +184,7 @@ impl Store {
         // The next session may be on another proxy, which has listed the notice before. No generation says so, hence
         // it is told by the same commit; but a server that passes nothing on must not undo it for that.
         let tell = self.database.telling().filter(|_| self.hearing.is_on());
-        transaction!(&self.database, tx => {
+        transaction!(&self.database, Waits::Hardly, tx => {
             sqlx::query(upsert)
                 .bind(user.as_str()).bind(user.domain()).bind(campaign).execute(&mut *tx).await?;
             if let Some(tell) = tell {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::database::{BUSY, in_time, on};
+use super::database::{BUSY, in_time, on, writing};
 use super::{Facts, Store, StoreError};
 use crate::uidl::Recipe;
 use crate::users::UserName;
@@ -56,12 +56,12 @@ impl Store {
         let insert =
             "INSERT INTO uidl_pins (username, uidvalidity, recipe, first_served) VALUES ($1, $2, $3, $4)
             ON CONFLICT (username, uidvalidity) DO NOTHING";
-        on!(&self.database, pool => sqlx::query(insert)
+        writing!(&self.database, connection => sqlx::query(insert)
             .bind(user.as_str())
             .bind(i64::from(uidvalidity))
             .bind(configured.template())
             .bind(now)
-            .execute(pool)
+            .execute(&mut *connection)
             .await
             .map(drop))?;
         // Another session of the same user may have been first.
@@ -78,12 +78,12 @@ impl Store {
     async fn served_under(&self, user: &UserName, uidvalidity: u32) -> Result<bool, StoreError> {
         let insert = "INSERT INTO last_uidvalidity (username, uidvalidity) VALUES ($1, $2)
             ON CONFLICT (username) DO NOTHING";
-        on!(&self.database, pool => sqlx::query(insert)
-            .bind(user.as_str()).bind(i64::from(uidvalidity)).execute(pool).await.map(drop))?;
+        writing!(&self.database, connection => sqlx::query(insert)
+            .bind(user.as_str()).bind(i64::from(uidvalidity)).execute(&mut *connection).await.map(drop))?;
         // Of several sessions at once, one changes the row, and that one tells.
         let update = "UPDATE last_uidvalidity SET uidvalidity = $2 WHERE username = $1 AND uidvalidity <> $2";
-        let changed = on!(&self.database, pool => sqlx::query(update)
-            .bind(user.as_str()).bind(i64::from(uidvalidity)).execute(pool).await
+        let changed = writing!(&self.database, connection => sqlx::query(update)
+            .bind(user.as_str()).bind(i64::from(uidvalidity)).execute(&mut *connection).await
             .map(|done| done.rows_affected()))?;
         Ok(changed > 0)
     }

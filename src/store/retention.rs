@@ -1,7 +1,7 @@
 //! Forgetting how somebody used POP3, once that was long ago. What an administrator has set for them stays, and so
 //! does the recipe for their unique-ids: whoever comes back after years must not download everything again.
 
-use super::database::transaction;
+use super::database::{Waits, transaction};
 use super::{Store, StoreError};
 
 /// Rows in one statement.
@@ -53,10 +53,7 @@ impl Store {
         self.database.present()?;
         let mut forgotten = 0;
         for statement in [DELETE, CLEAR] {
-            let done: Result<u64, StoreError> = transaction!(&self.database, tx => {
-                if let Some(first) = self.database.give_way() {
-                    sqlx::query(first).execute(&mut *tx).await?;
-                }
+            let done: Result<u64, StoreError> = transaction!(&self.database, Waits::Hardly, tx => {
                 Ok(sqlx::query(statement).bind(before).bind(CHUNK).execute(&mut *tx).await?.rows_affected())
             });
             forgotten += done?;

@@ -1,6 +1,6 @@
 //! What one proxy has worked out for all of them, as text.
 
-use super::database::on;
+use super::database::{on, writing};
 use super::{Store, StoreError};
 
 impl Store {
@@ -15,7 +15,8 @@ impl Store {
         self.database.present()?;
         let upsert = "INSERT INTO summaries (name, at, body) VALUES ($1, $2, $3)
             ON CONFLICT (name) DO UPDATE SET at = excluded.at, body = excluded.body";
-        on!(&self.database, pool => sqlx::query(upsert).bind(name).bind(at).bind(body).execute(pool).await.map(drop))?;
+        writing!(&self.database, connection =>
+            sqlx::query(upsert).bind(name).bind(at).bind(body).execute(&mut *connection).await.map(drop))?;
         Ok(())
     }
 
@@ -24,7 +25,8 @@ impl Store {
         self.database.present()?;
         let insert =
             "INSERT INTO summaries (name, at, body) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING";
-        on!(&self.database, pool => sqlx::query(insert).bind(name).bind(at).bind(body).execute(pool).await.map(drop))?;
+        writing!(&self.database, connection =>
+            sqlx::query(insert).bind(name).bind(at).bind(body).execute(&mut *connection).await.map(drop))?;
         let query = "SELECT body FROM summaries WHERE name = $1";
         Ok(on!(&self.database, pool => sqlx::query_scalar(query).bind(name).fetch_one(pool).await)?)
     }

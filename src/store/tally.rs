@@ -4,7 +4,7 @@
 use futures_util::TryStreamExt as _;
 
 use super::changes::mode;
-use super::database::{on, transaction};
+use super::database::{Waits, on, transaction};
 use super::{Store, StoreError};
 use crate::policy::Mode;
 use crate::usage::days::{SECONDS, WINDOWS};
@@ -179,7 +179,7 @@ impl Store {
             WHERE daily.active_1 <> excluded.active_1 OR daily.active_7 <> excluded.active_7
                 OR daily.active_30 <> excluded.active_30";
         for chunk in domains.chunks(super::BATCH) {
-            let done: Result<(), StoreError> = transaction!(&self.database, tx => {
+            let done: Result<(), StoreError> = transaction!(&self.database, Waits::Long, tx => {
                 for (domain, active_1, active_7, active_30) in chunk {
                     sqlx::query(upsert)
                         .bind(day)

@@ -4,7 +4,7 @@ use super::batch::{
     Moves, MovesRow, Permit, SET_USERS, all_set, audit_lines, count, moves, moves_of, total, would_move,
 };
 use super::changes::id;
-use super::database::{on, transaction};
+use super::database::{Waits, on, transaction};
 use super::generation::RAISE;
 use super::{Store, StoreError};
 
@@ -75,7 +75,8 @@ impl Store {
                 undone(batch, None, lines, moves)
             });
         }
-        let result: Result<(Undone, i64), StoreError> = transaction!(&self.database, tx => {
+        let _turn = self.turns.take().await?;
+        let result: Result<(Undone, i64), StoreError> = transaction!(&self.database, Waits::Long, tx => {
             let generation: i64 = sqlx::query_scalar(RAISE).fetch_one(&mut *tx).await?;
             let id = id(generation);
             let lines: i64 = sqlx::query_scalar(LINES).bind(batch).fetch_one(&mut *tx).await?;

@@ -3,7 +3,7 @@
 //! deletes afterwards stays hidden.
 
 use super::changes::id;
-use super::database::{BUSY, LOOKUP, in_time, on, transaction};
+use super::database::{BUSY, LOOKUP, Waits, in_time, on, transaction};
 use super::generation::{Concerns, RAISE};
 use super::{Store, StoreError, lease};
 use crate::users::UserName;
@@ -77,7 +77,8 @@ impl Store {
         self.database.present()?;
         let upsert = "INSERT INTO users (username, domain, unhide_since) VALUES ($1, $2, $3)
             ON CONFLICT (username) DO UPDATE SET unhide_since = excluded.unhide_since";
-        let asked: Result<(i64, String), StoreError> = transaction!(&self.database, tx => {
+        let _turn = self.turns.soon().await?;
+        let asked: Result<(i64, String), StoreError> = transaction!(&self.database, Waits::Briefly, tx => {
             let generation: i64 = sqlx::query_scalar(RAISE).fetch_one(&mut *tx).await?;
             let id = id(generation);
             sqlx::query(upsert).bind(user.as_str()).bind(user.domain()).bind(since).execute(&mut *tx).await?;
@@ -165,7 +166,8 @@ impl Store {
         now: i64,
     ) -> Result<Option<i64>, StoreError> {
         let update = "UPDATE users SET unhide_since = NULL WHERE username = $1 AND unhide_since = $2";
-        transaction!(&self.database, tx => {
+        let _turn = self.turns.soon().await?;
+        transaction!(&self.database, Waits::Briefly, tx => {
             let asked = sqlx::query(ASKED).bind(user.as_str()).bind(since).fetch_optional(&mut *tx).await?;
             if asked.is_none() {
                 return Ok(None);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::AssertSqlSafe;
 use tokio::time::timeout;
 
-use super::database::{self, transaction};
+use super::database::{self, Waits, transaction};
 use super::{Store, StoreError};
 use crate::usage::days::{MASK, REMEMBERED};
 use crate::usage::delta::{Delta, UNKNOWN};
@@ -19,9 +19,6 @@ pub const BATCH: usize = 100;
 
 /// How long one transaction may take. A connection through a firewall that forgot it hangs for longer.
 const WRITE: Duration = Duration::from_secs(30);
-
-/// What `PostgreSQL` calls a lock that was not to be had, a deadlock, and changes that cannot go side by side.
-const LOCKED: [&str; 3] = ["55P03", "40P01", "40001"];
 
 /// In the order in which they are bound.
 const COLUMNS: [&str; 26] = [
@@ -175,17 +172,9 @@ fn daily(rows: usize) -> String {
     )
 }
 
-/// Within the time that one transaction may take; and a row that is locked is no outage.
+/// Within the time that one transaction may take.
 async fn written(work: impl Future<Output = Result<(), StoreError>>) -> Result<(), StoreError> {
-    match timeout(WRITE, work).await {
-        Err(_) => Err(StoreError::Slow),
-        Ok(Err(StoreError::Query(sqlx::Error::Database(error))))
-            if error.code().is_some_and(|code| LOCKED.contains(&code.as_ref())) =>
-        {
-            Err(StoreError::Busy)
-        }
-        Ok(result) => result,
-    }
+    timeout(WRITE, work).await.unwrap_or(Err(StoreError::Slow))
 }
 
 /// No count of ours comes near the end of a BIGINT.
@@ -214,10 +203,7 @@ impl Store {
     async fn upsert_usage(&self, rows: &[(UserName, Delta)]) -> Result<(), StoreError> {
         let whole = rows.len() == BATCH;
         let text = if whole { WHOLE.clone() } else { upsert(rows.len()) };
-        transaction!(&self.database, tx => {
-            if let Some(statement) = self.database.give_way() {
-                sqlx::query(statement).execute(&mut *tx).await?;
-            }
+        transaction!(&self.database, Waits::Hardly, tx => {
             let mut query = sqlx::query(AssertSqlSafe(text)).persistent(whole);
             for (user, delta) in rows {
                 let (sessions, refused, quota) = (delta.sessions, delta.refused, delta.quota);
@@ -262,10 +248,7 @@ impl Store {
     }
 
     async fn upsert_daily(&self, rows: &[totals::Row]) -> Result<(), StoreError> {
-        transaction!(&self.database, tx => {
-            if let Some(statement) = self.database.give_way() {
-                sqlx::query(statement).execute(&mut *tx).await?;
-            }
+        transaction!(&self.database, Waits::Hardly, tx => {
             let mut query = sqlx::query(AssertSqlSafe(daily(rows.len()))).persistent(false);
             for (day, domain, totals) in rows {
                 query = query

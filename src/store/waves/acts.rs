@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::members::{PAGE, Whose, add, page};
 use super::{Act, Order, WaveError, set_state, take_wave, target, wave_line};
 use crate::api::{Target, Wave, WaveName, WaveState};
-use crate::store::database::transaction;
+use crate::store::database::{Waits, transaction};
 use crate::store::effective::Configured;
 use crate::store::{Concerns, Store, StoreError};
 
@@ -19,7 +19,8 @@ impl Store {
         configured: &Configured,
     ) -> Result<Wave, StoreError> {
         self.database.present()?;
-        let started: Result<Option<i64>, StoreError> = transaction!(&self.database, tx => {
+        let _turn = self.turns.take().await?;
+        let started: Result<Option<i64>, StoreError> = transaction!(&self.database, Waits::Long, tx => {
             let row = take_wave!(tx, name);
             if !Act::Start.changes(name, row.state()?)? || order.dry_run {
                 return Ok(None);
@@ -76,7 +77,8 @@ impl Store {
         order: &Order<'_>,
     ) -> Result<Wave, StoreError> {
         self.database.present()?;
-        let set: Result<Option<i64>, StoreError> = transaction!(&self.database, tx => {
+        let _turn = self.turns.soon().await?;
+        let set: Result<Option<i64>, StoreError> = transaction!(&self.database, Waits::Briefly, tx => {
             let row = take_wave!(tx, name);
             if !act.changes(name, row.state()?)? || order.dry_run {
                 return Ok(None);
@@ -91,7 +93,8 @@ impl Store {
     /// Forgets a wave that is a draft or has ended. What it did to its members stays, and so does the audit trail.
     pub async fn delete_wave(&self, name: &WaveName, order: &Order<'_>) -> Result<(), StoreError> {
         self.database.present()?;
-        let deleted: Result<Option<i64>, StoreError> = transaction!(&self.database, tx => {
+        let _turn = self.turns.take().await?;
+        let deleted: Result<Option<i64>, StoreError> = transaction!(&self.database, Waits::Long, tx => {
             let row = take_wave!(tx, name);
             if !Act::Delete.changes(name, row.state()?)? || order.dry_run {
                 return Ok(None);

@@ -2,7 +2,7 @@
 
 use super::{Order, WAVES_MOST, WaveError, wave_line};
 use crate::api::{CreateWave, Step, StepProgress, Steps, Target, Wave, WaveState};
-use crate::store::database::transaction;
+use crate::store::database::{Waits, transaction};
 use crate::store::{Concerns, Store, StoreError};
 
 impl Store {
@@ -28,7 +28,8 @@ impl Store {
         let target = serde_json::to_string(&new.target)
             .map_err(|error| StoreError::Foreign(format!("a target that is none ({error})")))?;
         let list = matches!(new.target, Target::Csv);
-        let made: Result<Option<i64>, StoreError> = transaction!(&self.database, tx => {
+        let _turn = self.turns.soon().await?;
+        let made: Result<Option<i64>, StoreError> = transaction!(&self.database, Waits::Briefly, tx => {
             let insert = "INSERT INTO waves (wave, created_at, actor, reason, target, state, batch, members,
                     changed_at)
                 SELECT $1, $2, $3, $4, $5, $6, '', $7, $2

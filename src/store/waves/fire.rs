@@ -6,7 +6,7 @@ use crate::policy::Mode;
 use crate::store::batch::{
     Moves, MovesRow, SET_USERS, all_set, audit_lines, make_users, moves, moves_of, total,
 };
-use crate::store::database::{on, transaction};
+use crate::store::database::{Waits, on, transaction};
 use crate::store::effective::{Configured, domain_rule, effective};
 use crate::store::{Store, StoreError};
 
@@ -89,7 +89,8 @@ impl Store {
     ) -> Result<Option<Fired>, StoreError> {
         self.database.present()?;
         let name = &due.wave;
-        let fired: Result<Option<(Fired, i64)>, StoreError> = transaction!(&self.database, tx => {
+        let _turn = self.turns.take().await?;
+        let fired: Result<Option<(Fired, i64)>, StoreError> = transaction!(&self.database, Waits::Long, tx => {
             let wave = take_wave!(tx, name);
             if wave.state()? != WaveState::Running {
                 return Ok(None);

@@ -7,7 +7,7 @@ use super::{Order, WAS_MOVED, WaveError, take_wave, wave_line};
 use crate::api::{Target, WaveName, WaveState};
 use crate::policy::Mode;
 use crate::store::batch::own_mode;
-use crate::store::database::{ROWS, on, rows, transaction};
+use crate::store::database::{ROWS, Waits, on, rows, transaction};
 use crate::store::domains::EVERYONE;
 use crate::store::effective::{Configured, domain_rule, effective};
 use crate::store::{Concerns, Store, StoreError};
@@ -164,7 +164,7 @@ impl Store {
             takes_a_list(name, &self.wave_row(name).await?)?;
             members.len() as u64 - self.members_among(name, &members).await?
         } else {
-            let added: Result<u64, StoreError> = transaction!(&self.database, tx => {
+            let added: Result<u64, StoreError> = transaction!(&self.database, Waits::Briefly, tx => {
                 let row = take_wave!(tx, name);
                 takes_a_list(name, &row)?;
                 Ok(add!(tx, name, members))
@@ -182,7 +182,8 @@ impl Store {
         order: &Order<'_>,
     ) -> Result<(), StoreError> {
         let detail = format!("{added} users");
-        let written: Result<i64, StoreError> = transaction!(&self.database, tx => {
+        let _turn = self.turns.soon().await?;
+        let written: Result<i64, StoreError> = transaction!(&self.database, Waits::Briefly, tx => {
             let (generation, _) = wave_line!(tx, name, "members", Some(detail.clone()), order);
             Ok(generation)
         });

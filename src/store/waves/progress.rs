@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 use super::WAS_MOVED;
 use crate::api::{WaveName, WaveState};
 use crate::store::batch::count;
-use crate::store::database::on;
+use crate::store::database::{on, writing};
 use crate::store::{Store, StoreError};
 
 /// Waves whose progress is shown: those that were made last.
@@ -125,8 +125,8 @@ impl Store {
             .map_err(|error| StoreError::Foreign(format!("a count that is none ({error})")))?;
         let write = "INSERT INTO summaries (name, at, body) VALUES ($1, $2, $3)
             ON CONFLICT (name) DO UPDATE SET at = excluded.at, body = excluded.body";
-        on!(&self.database, pool => sqlx::query(write)
-            .bind(NAME).bind(now).bind(body).execute(pool).await.map(drop))?;
+        writing!(&self.database, connection => sqlx::query(write)
+            .bind(NAME).bind(now).bind(body).execute(&mut *connection).await.map(drop))?;
         Ok(counted)
     }
 

@@ -7,7 +7,7 @@ use crate::api::{Wave, WaveName, WaveState};
 use crate::store::batch::{
     Moves, MovesRow, Permit, SET_USERS, all_set, audit_lines, moves, moves_of, total, would_move,
 };
-use crate::store::database::{on, transaction};
+use crate::store::database::{Waits, on, transaction};
 use crate::store::{Store, StoreError};
 
 /// What became of a rollback, or what would.
@@ -56,7 +56,8 @@ impl Store {
         if order.dry_run {
             return self.would_roll_back(name, order.now, permit).await;
         }
-        let done: Result<Option<(Vec<Moves>, i64, i64)>, StoreError> = transaction!(&self.database, tx => {
+        let _turn = self.turns.take().await?;
+        let done: Result<Option<(Vec<Moves>, i64, i64)>, StoreError> = transaction!(&self.database, Waits::Long, tx => {
             let wave = take_wave!(tx, name);
             if !Act::RollBack.changes(name, wave.state()?)? {
                 return Ok(None);

@@ -1,8 +1,10 @@
 //! The admin API against the real binary: who is let in here, how it is reached in `listeners`, what it does
-//! with too much in `bounds`, with whatever its own document allows in `generated`, what wants to be confirmed in
-//! `redownload`, names and plans in `users`, tokens in `tokens`, live sessions in `sessions`, and commands in `commands`.
+//! with too much in `bounds`, with whatever its own document allows in `generated`, changes that meet others in `changes`,
+//! what wants to be confirmed in `redownload`, names and plans in `users`, tokens in `tokens`, live sessions in
+//! `sessions`, and commands in `commands`.
 
 mod bounds;
+mod changes;
 mod commands;
 mod generated;
 mod listeners;

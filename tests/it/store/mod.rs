@@ -11,6 +11,7 @@ mod scale;
 mod summary;
 mod targets;
 mod told;
+mod turns;
 mod usage;
 mod waves;
 mod waves_at_once;
