@@ -1,6 +1,9 @@
 //! Changing a setting: of one user, of a domain, of everyone. What would surprise is said.
 
+use std::time::Duration;
+
 use axum::http::{StatusCode, header};
+use tokio::time::timeout;
 
 use super::auth::Caller;
 use super::problem::Problem;
@@ -13,6 +16,9 @@ use crate::store::{self, Changed, StoreError, Subject};
 
 /// After so many seconds a change that did not get its turn is worth another try: one of a million users takes a minute.
 const BUSY: u32 = 60;
+
+/// How long counting those whom a change concerns may hold up its answer; of ten million users it takes longer.
+const COUNTING: Duration = Duration::from_secs(3);
 
 /// Sets a mode as ordered, or says what would come of it.
 pub(super) async fn planned(
@@ -86,13 +92,11 @@ async fn answer(
         Subject::User(user) => (view.effective(&view.rules(user.domain(), Some(after))), None),
         Subject::Domain(domain) => {
             let rules = Rules { domain: Some(after), ..view.rules(domain, None) };
-            let followers = shared.cx.store.followers(Some(domain), view.now).await;
-            (view.effective(&rules), Some(followers.map_err(store_problem)?))
+            (view.effective(&rules), followers(shared, Some(domain), dry_run).await?)
         }
         Subject::Everyone => {
             let rules = Rules { everyone: Some(after), ..view.rules("", None) };
-            let followers = shared.cx.store.followers(None, view.now).await;
-            (view.effective(&rules), Some(followers.map_err(store_problem)?))
+            (view.effective(&rules), followers(shared, None, dry_run).await?)
         }
     };
     Ok(api::Change {
@@ -104,6 +108,15 @@ async fn answer(
         followers,
         warnings: warnings::of(&view, subject, after),
     })
+}
+
+/// How many users follow a rule. What is changed already is no error because they cannot be counted.
+async fn followers(shared: &Shared, domain: Option<&str>, dry_run: bool) -> Result<Option<u64>, Problem> {
+    match timeout(COUNTING, shared.cx.store.followers(domain, Shared::now())).await {
+        Ok(Ok(followers)) => Ok(Some(followers)),
+        Ok(Err(error)) if dry_run => Err(store_problem(error)),
+        Ok(Err(_)) | Err(_) => Ok(None),
+    }
 }
 
 fn log(caller: &Caller, subject: &Subject, changed: &Changed, reason: &str) {
@@ -152,8 +165,19 @@ pub(super) fn of_store(error: StoreError) -> Problem {
         }
         _ => {
             tracing::error!(%error, "the state store failed under the API");
-            let detail =
-                "The state store does not answer. Nothing was changed; try again, and see lastpop's log.";
+            let detail = match error {
+                StoreError::Unsure(_) => {
+                    "The state store was lost in the very moment of the change, which may or may not have been made. \
+                    Look at the history before you try again."
+                }
+                StoreError::Done(_) => {
+                    "It is done, but the state store did not answer any more when it was asked for the result. There \
+                    is no need to try again."
+                }
+                _ => {
+                    "The state store does not answer. Nothing was changed; try again, and see lastpop's log."
+                }
+            };
             return Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
         }
     };

@@ -118,7 +118,8 @@ fn sentence(status: StatusCode) -> &'static str {
         }
         StatusCode::PAYLOAD_TOO_LARGE => "The body is longer than this path takes.",
         StatusCode::SERVICE_UNAVAILABLE => {
-            "lastpop could not answer in time; try again, and look at its log if this goes on."
+            "lastpop could not answer in time. A change that was asked for may be made all the same: look before you \
+            try again, and at lastpop's log if this goes on."
         }
         StatusCode::INTERNAL_SERVER_ERROR => {
             "Something failed inside lastpop; its log says what, under this id."

@@ -61,7 +61,8 @@ pub struct Change {
     pub after: Setting,
     /// The mode that is then in force, and the rule that decides.
     pub effective: Effective,
-    /// For a domain or everyone: how many known users have no setting of their own, and so follow this one.
+    /// For a domain or everyone: how many known users have no setting of their own, and so follow this one; `null` where
+    /// counting them takes too long.
     pub followers: Option<u64>,
     /// Sentences about what may surprise.
     pub warnings: Vec<String>,

@@ -126,16 +126,16 @@ pub(super) fn all_set(lines: u64, users: u64) -> Result<(), StoreError> {
 }
 
 impl Store {
-    /// Lets a change be in force here, and tells the other proxies.
-    pub(super) async fn announce(&self, generation: i64, concerns: &Concerns) -> Result<(), StoreError> {
-        self.changed(generation, concerns).await?;
+    /// Lets a change that was committed be in force here, and tells the other proxies. What cannot be read now, the next
+    /// look at the generation reads, and that is no error: the change is made.
+    pub(super) async fn announce(&self, generation: i64, concerns: &Concerns) {
+        drop(self.changed(generation, concerns).await);
         self.tell(generation, concerns).await;
-        Ok(())
     }
 
     /// The same for a change of so many users. Without any there is nothing to read again but a few domains.
-    pub(super) async fn announce_users(&self, generation: i64, users: u64) -> Result<(), StoreError> {
+    pub(super) async fn announce_users(&self, generation: i64, users: u64) {
         let concerns = if users > 0 { Concerns::Anything } else { Concerns::Domains };
-        self.announce(generation, &concerns).await
+        self.announce(generation, &concerns).await;
     }
 }

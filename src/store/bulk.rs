@@ -162,7 +162,7 @@ impl Store {
             Ok((applied(Some(id), rows, moves), generation))
         });
         let (applied, generation) = result?;
-        self.announce_users(generation, applied.changed).await?;
+        self.announce_users(generation, applied.changed).await;
         Ok(applied)
     }
 

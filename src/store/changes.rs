@@ -242,8 +242,7 @@ impl Store {
             Ok(Changed { id, before, after: change.setting, generation })
         });
         let changed = changed?;
-        self.changed(changed.generation, &subject.concerns()).await?;
-        self.tell(changed.generation, &subject.concerns()).await;
+        self.announce(changed.generation, &subject.concerns()).await;
         Ok(changed)
     }
 
@@ -294,8 +293,7 @@ impl Store {
             Ok(Changed { id, before, after, generation })
         });
         let changed = changed?;
-        self.changed(changed.generation, &subject.concerns()).await?;
-        self.tell(changed.generation, &subject.concerns()).await;
+        self.announce(changed.generation, &subject.concerns()).await;
         Ok(changed)
     }
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::Connection as _;
+use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -106,7 +107,7 @@ macro_rules! transaction {
                 let mut $tx = begun.map_err($crate::store::database::taken)?;
                 let result: Result<_, $crate::store::StoreError> = async { $work }.await;
                 let value = result?;
-                $tx.commit().await?;
+                $tx.commit().await.map_err($crate::store::database::unsure)?;
                 Ok(value)
             }
             $crate::store::database::Database::Postgres(pool) => {
@@ -116,7 +117,7 @@ macro_rules! transaction {
                 }
                 let result: Result<_, $crate::store::StoreError> = async { $work }.await;
                 let value = result?;
-                $tx.commit().await?;
+                $tx.commit().await.map_err($crate::store::database::unsure)?;
                 Ok(value)
             }
         }
@@ -165,6 +166,17 @@ where
             done => return done,
         }
     }
+}
+
+/// What it means that a commit failed: only some errors say that nothing was changed.
+pub(super) fn unsure(error: sqlx::Error) -> StoreError {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    // A file's codes are short. PostgreSQL: a constraint, and a transaction that was rolled back; but 40003 is that
+    // it does not know.
+    let refused = code.is_some_and(|code| {
+        code.len() < 5 || code.starts_with("23") || code.starts_with("40") && code != "40003"
+    });
+    if refused { error.into() } else { StoreError::Unsure(error) }
 }
 
 /// What it means that the connection which writes to a file was not to be had: others write.

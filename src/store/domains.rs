@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 
 use super::StoreError;
 use super::changes::{Row, setting};
-use super::database::{BUSY, Database, in_time, on};
+use super::database::{Database, LOOKUP, in_time, on};
 use crate::policy::Setting;
 
 /// The row that holds for everyone.
@@ -44,7 +44,7 @@ impl Domains {
     /// Reads all of them again.
     pub(super) async fn refresh(&self, database: &Database) -> Result<(), StoreError> {
         let _turn = self.turn.lock().await;
-        self.all.store(Arc::new(in_time(BUSY, read(database)).await?));
+        self.all.store(Arc::new(in_time(LOOKUP, read(database)).await?));
         Ok(())
     }
 }

@@ -156,6 +156,14 @@ pub enum StoreError {
     /// A query failed.
     #[error("the state store failed: {0}")]
     Query(#[source] sqlx::Error),
+    /// The commit failed, and nobody knows in which moment.
+    #[error(
+        "the state store was lost in the middle of a commit ({0}): what was to be changed may be changed or not"
+    )]
+    Unsure(#[source] sqlx::Error),
+    /// A change was committed, and then the store could not say what it has come to.
+    #[error("what was to be done is done, but the state cannot be read any more: {0}")]
+    Done(#[source] Box<StoreError>),
     /// It hangs.
     #[error("the state store did not finish in time")]
     Slow,
@@ -194,6 +202,11 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
+    /// Behind a commit nothing is as if it had not been made.
+    pub(super) fn after_all(self) -> Self {
+        Self::Done(Box::new(self))
+    }
+
     /// Is it the store that failed, rather than whoever asked?
     pub const fn is_outage(&self) -> bool {
         !matches!(self, Self::NothingToUndo(_) | Self::Superseded(_) | Self::Wave(_) | Self::Redownload(_))

@@ -92,7 +92,7 @@ impl Store {
             Ok((undone(batch, Some(id), lines, moves)?, generation))
         });
         let (undone, generation) = result?;
-        self.announce_users(generation, undone.restored).await?;
+        self.announce_users(generation, undone.restored).await;
         Ok(undone)
     }
 }

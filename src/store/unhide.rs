@@ -95,9 +95,7 @@ impl Store {
             Ok((generation, id))
         });
         let (generation, id) = asked?;
-        let concerns = Concerns::User(user.clone());
-        self.changed(generation, &concerns).await?;
-        self.tell(generation, &concerns).await;
+        self.announce(generation, &Concerns::User(user.clone())).await;
         Ok(id)
     }
 
@@ -149,9 +147,7 @@ impl Store {
         self.known
             .amend(user, |facts| facts.unhide_since = facts.unhide_since.filter(|asked| asked != since));
         if let Some(generation) = noted? {
-            let concerns = Concerns::User(user.clone());
-            self.changed(generation, &concerns).await?;
-            self.tell(generation, &concerns).await;
+            self.announce(generation, &Concerns::User(user.clone())).await;
         }
         Ok(())
     }

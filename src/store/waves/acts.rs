@@ -110,16 +110,15 @@ impl Store {
             Ok(Some(generation))
         });
         if let Some(generation) = deleted? {
-            self.announce(generation, &Concerns::Domains).await?;
+            self.announce(generation, &Concerns::Domains).await;
         }
         Ok(())
     }
 
     /// What the wave is like now.
     async fn done(&self, name: &WaveName, generation: Option<i64>) -> Result<Wave, StoreError> {
-        if let Some(generation) = generation {
-            self.announce(generation, &Concerns::Domains).await?;
-        }
-        self.wave(name).await
+        let Some(generation) = generation else { return self.wave(name).await };
+        self.announce(generation, &Concerns::Domains).await;
+        self.wave(name).await.map_err(StoreError::after_all)
     }
 }

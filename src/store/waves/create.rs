@@ -55,8 +55,8 @@ impl Store {
         });
         match made? {
             Some(generation) => {
-                self.announce(generation, &Concerns::Domains).await?;
-                self.wave(&new.name).await
+                self.announce(generation, &Concerns::Domains).await;
+                self.wave(&new.name).await.map_err(StoreError::after_all)
             }
             // Somebody else was faster, or there is no room.
             None => match self.wave(&new.name).await {

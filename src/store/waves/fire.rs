@@ -136,7 +136,7 @@ impl Store {
             Ok(Some((Fired { mode, at: step.at, users, moves, finished, batch: id }, generation)))
         });
         let Some((fired, generation)) = fired? else { return Ok(None) };
-        self.announce_users(generation, fired.users).await?;
+        self.announce_users(generation, fired.users).await;
         Ok(Some(fired))
     }
 }

@@ -187,7 +187,8 @@ impl Store {
             let (generation, _) = wave_line!(tx, name, "members", Some(detail.clone()), order);
             Ok(generation)
         });
-        self.announce(written?, &Concerns::Domains).await
+        self.announce(written?, &Concerns::Domains).await;
+        Ok(())
     }
 
     /// How many of these are in the wave.

@@ -79,8 +79,8 @@ impl Store {
         let Some((moves, touched, generation)) = done? else {
             return Ok(rolled_back(self.wave(name).await?, Vec::new(), 0));
         };
-        self.announce_users(generation, total(&moves)).await?;
-        Ok(rolled_back(self.wave(name).await?, moves, touched))
+        self.announce_users(generation, total(&moves)).await;
+        Ok(rolled_back(self.wave(name).await.map_err(StoreError::after_all)?, moves, touched))
     }
 
     async fn would_roll_back(

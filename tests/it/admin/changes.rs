@@ -1,10 +1,13 @@
 //! Changes that meet others: what is said, and what is done.
 
-use crate::support::api::ADMIN;
+use serde_json::Value;
+use sqlx::{Connection as _, Executor as _, PgConnection};
+
+use crate::support::api::{ADMIN, Answer};
 use crate::support::dovecot::Dovecot;
 use crate::support::postgres::Postgres;
 use crate::support::proxy::{Proxy, Upstream};
-use sqlx::{Connection as _, Executor as _, PgConnection};
+use crate::support::wait;
 
 /// A transaction that has done something already, and that nobody has ended yet.
 async fn open(url: &str, statement: &'static str) -> sqlx::Result<PgConnection> {
@@ -34,4 +37,45 @@ fn who_does_not_get_a_turn_is_told_when_to_come_again() {
     assert_eq!(proxy.metric("lastpop_store_up"), 1);
     runtime.block_on(many.close()).expect("given up");
     assert_eq!(set().json()["after"]["mode"], "notice");
+}
+
+/// Behind the commit nothing that fails is told as if nothing had been changed.
+#[test]
+fn what_is_done_is_not_told_as_not_done() {
+    let (dovecot, server) = (Dovecot::start(), Postgres::shared());
+    let url = server.url("admin_done");
+    let proxy = Proxy::start_with(&dovecot, Upstream::Plain, &[("state.url", &format!("\"{url}\""))], &[]);
+    let set = |subject: &str, mode: &str| {
+        let body = format!(r#"{{"mode": "{mode}", "reason": "r"}}"#);
+        proxy.api("PUT", &format!("/api/v1/{subject}/mode"), ADMIN, &body)
+    };
+    let without = |table: &str, change: &dyn Fn() -> Answer| {
+        server.psql("admin_done", &format!("ALTER TABLE {table} RENAME TO away"));
+        let answer = change();
+        server.psql("admin_done", &format!("ALTER TABLE away RENAME TO {table}"));
+        answer
+    };
+    // Whom it concerns cannot be counted any more.
+    let changed = without("users", &|| set("domains/example.net", "notice")).json();
+    assert_eq!((&changed["after"]["mode"], &changed["followers"]), (&"notice".into(), &Value::Null));
+    // Neither can what else has changed be read.
+    let import = || {
+        let rows = "user,mode\nanna@example.net,imap-only\n";
+        proxy.api("POST", "/api/v1/users/import?reason=a+list", ADMIN, rows)
+    };
+    assert_eq!(without("domains", &import).json()["changed"], 1);
+    wait::until("it is in force", || {
+        let user = proxy.api("GET", "/api/v1/users/anna@example.net", ADMIN, "").json();
+        (user["effective"]["mode"] == "imap-only").then_some(())
+    });
+    // The connection is lost while the database commits, and nobody knows in which moment.
+    server.psql(
+        "admin_done",
+        "CREATE FUNCTION lost() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END';
+        CREATE CONSTRAINT TRIGGER lost AFTER INSERT ON audit DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION lost();",
+    );
+    let said = set("users/bob@example.net", "notice").problem(503);
+    assert!(said.contains("may or may not have been made. Look at the history"), "{said}");
 }
