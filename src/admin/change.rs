@@ -7,8 +7,9 @@ use tokio::time::timeout;
 
 use super::auth::Caller;
 use super::problem::Problem;
+use super::redownload::{permit, refused, unconfirmed};
 use super::view::{View, setting};
-use super::{Shared, redownload, store_problem, warnings};
+use super::{Shared, store_problem, warnings};
 use crate::api::{self, Order, SetMode};
 use crate::policy::{Mode, Planned, Rules, Setting};
 use crate::store::waves::WaveError;
@@ -27,30 +28,28 @@ pub(super) async fn planned(
     subject: &Subject,
     order: &SetMode,
 ) -> Result<api::Change, Problem> {
-    let view = View::new(shared);
-    let before = shared.cx.store.setting(subject).await.map_err(store_problem)?.settled(view.now);
-    let after = match order.from.map(jiff::Timestamp::as_second).filter(|from| *from > view.now) {
-        // Until then what is in force now stays.
-        Some(from) => Setting { planned: Some(Planned { mode: order.mode, from }), ..before },
-        None => Setting { mode: order.mode, since: view.now, planned: None },
-    };
-    redownload::permit(&view, subject, before, after, order.confirm_redownload)?;
-    let changed = if order.dry_run {
-        None
-    } else {
-        let change = store::Change {
-            subject,
-            setting: after,
-            actor: &caller.name,
-            reason: order.reason.as_str(),
-            now: view.now,
+    let (store, now) = (&shared.cx.store, Shared::now());
+    let from = order.from.map(jiff::Timestamp::as_second).filter(|from| *from > now);
+    let wish = |before: Setting| {
+        let after = match from {
+            // Until then what is in force now stays.
+            Some(from) => {
+                Setting { planned: Some(Planned { mode: order.mode, from }), ..before.settled(now) }
+            }
+            None => Setting { mode: order.mode, since: now, planned: None },
         };
-        let changed = shared.cx.store.set(&change).await.map_err(store_problem)?;
-        log(caller, subject, &changed, order.reason.as_str());
-        count(shared, &view, subject, &changed);
-        Some(changed)
+        permit(&View::new(shared), subject, before, after, order.confirm_redownload)?;
+        Ok(after)
     };
-    let (before, after) = changed.map_or((before, after), |changed| (changed.before, changed.after));
+    let result = if order.dry_run {
+        store.setting(subject).await.and_then(|before| Ok((before, wish(before)?)))
+    } else {
+        let reason = order.reason.as_str();
+        let change = store::Change { subject, actor: &caller.name, reason, now };
+        let changed = store.set(&change, &wish).await;
+        changed.map(|changed| made(shared, caller, subject, &changed, reason))
+    };
+    let (before, after) = result.map_err(|error| refused(subject, error))?;
     answer(shared, subject, order.dry_run, before, after).await
 }
 
@@ -61,23 +60,35 @@ pub(super) async fn undone(
     subject: &Subject,
     order: &Order,
 ) -> Result<api::Change, Problem> {
-    let view = View::new(shared);
-    let (before, after) = shared.cx.store.would_undo(subject).await.map_err(store_problem)?;
-    redownload::permit(&view, subject, before, after, order.confirm_redownload)?;
-    if order.dry_run {
-        return answer(shared, subject, true, before, after).await;
-    }
-    let change = store::Change {
-        subject,
-        setting: Setting::default(),
-        actor: &caller.name,
-        reason: order.reason.as_str(),
-        now: view.now,
+    let (store, now) = (&shared.cx.store, Shared::now());
+    let consent =
+        |before, after| permit(&View::new(shared), subject, before, after, order.confirm_redownload);
+    let result = if order.dry_run {
+        store.would_undo(subject).await.and_then(|(before, after)| {
+            consent(before, after)?;
+            Ok((before, after))
+        })
+    } else {
+        let reason = order.reason.as_str();
+        let change = store::Change { subject, actor: &caller.name, reason, now };
+        let changed = store.undo(&change, &consent).await;
+        changed.map(|changed| made(shared, caller, subject, &changed, reason))
     };
-    let changed = shared.cx.store.undo(&change).await.map_err(store_problem)?;
-    log(caller, subject, &changed, order.reason.as_str());
-    count(shared, &view, subject, &changed);
-    answer(shared, subject, false, changed.before, changed.after).await
+    let (before, after) = result.map_err(|error| refused(subject, error))?;
+    answer(shared, subject, order.dry_run, before, after).await
+}
+
+/// A change was made: it is logged and counted.
+fn made(
+    shared: &Shared,
+    caller: &Caller,
+    subject: &Subject,
+    changed: &Changed,
+    reason: &str,
+) -> (Setting, Setting) {
+    log(caller, subject, changed, reason);
+    count(shared, &View::new(shared), subject, changed);
+    (changed.before, changed.after)
 }
 
 async fn answer(
@@ -102,7 +113,7 @@ async fn answer(
     Ok(api::Change {
         subject: subject.name().to_owned(),
         dry_run,
-        before: setting(before),
+        before: setting(before.settled(view.now)),
         after: setting(after),
         effective,
         followers,
@@ -151,7 +162,7 @@ pub(super) fn of_store(error: StoreError) -> Problem {
         StoreError::Wave(WaveError::Unknown(_)) => StatusCode::NOT_FOUND,
         StoreError::Redownload(1) => return redownload::unconfirmed("1 user has"),
         StoreError::Redownload(users) => {
-            return redownload::unconfirmed(&format!("{users} users have"));
+            return unconfirmed(&format!("{users} users have"));
         }
         StoreError::Wave(WaveError::NoCondition) => StatusCode::UNPROCESSABLE_ENTITY,
         StoreError::NothingToUndo(_) | StoreError::Superseded(_) | StoreError::Wave(_) => {

@@ -3,10 +3,10 @@
 
 use axum::http::StatusCode;
 
-use super::Shared;
 use super::change::in_force;
 use super::problem::Problem;
 use super::view::View;
+use super::{Shared, store_problem};
 use crate::policy::{Mode, Response, Setting};
 use crate::store::{Moves, StoreError, Subject};
 
@@ -17,7 +17,7 @@ pub(super) fn permit(
     before: Setting,
     after: Setting,
     confirmed: bool,
-) -> Result<(), Problem> {
+) -> Result<(), StoreError> {
     let settings = view.settings();
     let response = |domain| settings.policy.response(settings.domains.get(domain));
     let notice = match subject {
@@ -36,7 +36,15 @@ pub(super) fn permit(
     if !(notice && leaves) || confirmed {
         return Ok(());
     }
-    Err(unconfirmed(&format!("{} has", subject.name().escape_debug())))
+    Err(StoreError::Redownload(1))
+}
+
+/// What is said of a change of one subject that was not made.
+pub(super) fn refused(subject: &Subject, error: StoreError) -> Problem {
+    match error {
+        StoreError::Redownload(_) => unconfirmed(&format!("{} has", subject.name().escape_debug())),
+        error => store_problem(error),
+    }
 }
 
 /// The same for many users, whoever they will be.

@@ -23,8 +23,6 @@ pub enum Subject {
 pub struct Change<'a> {
     /// Whose setting.
     pub subject: &'a Subject,
-    /// What it shall be.
-    pub setting: Setting,
     /// Who wants it: the name of a token.
     pub actor: &'a str,
     /// Why.
@@ -32,6 +30,12 @@ pub struct Change<'a> {
     /// Unix seconds.
     pub now: i64,
 }
+
+/// Says what a setting is to become, once nobody else can change it; an error breaks it off, and nothing is changed.
+pub type Wish<'a> = &'a (dyn Fn(Setting) -> Result<Setting, StoreError> + Sync);
+
+/// Says whether a setting may become another one, in the same way.
+pub type Consent<'a> = &'a (dyn Fn(Setting, Setting) -> Result<(), StoreError> + Sync);
 
 /// A change that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -225,7 +229,7 @@ impl Store {
     }
 
     /// Sets what holds for a subject. It is in force here when this returns.
-    pub async fn set(&self, change: &Change<'_>) -> Result<Changed, StoreError> {
+    pub async fn set(&self, change: &Change<'_>, wish: Wish<'_>) -> Result<Changed, StoreError> {
         self.database.present()?;
         let subject = change.subject;
         let _turn = self.turns.soon().await?;
@@ -237,9 +241,10 @@ impl Store {
                 .fetch_optional(&mut *tx)
                 .await?;
             let before = found.map_or(Ok(Setting::default()), |found| setting(&found))?;
+            let after = wish(before)?;
             let id = id(generation);
-            write_setting!(tx, subject, "set", before, change.setting, change, &id);
-            Ok(Changed { id, before, after: change.setting, generation })
+            write_setting!(tx, subject, "set", before, after, change, &id);
+            Ok(Changed { id, before, after, generation })
         });
         let changed = changed?;
         self.announce(changed.generation, &subject.concerns()).await;
@@ -260,8 +265,8 @@ impl Store {
         }
     }
 
-    /// Takes back the newest change of a subject that was not taken back; `setting` of `change` is not used.
-    pub async fn undo(&self, change: &Change<'_>) -> Result<Changed, StoreError> {
+    /// Takes back the newest change of a subject that was not taken back.
+    pub async fn undo(&self, change: &Change<'_>, consent: Consent<'_>) -> Result<Changed, StoreError> {
         self.database.present()?;
         let subject = change.subject;
         let _turn = self.turns.soon().await?;
@@ -282,6 +287,7 @@ impl Store {
             if (before.mode, before.planned) != (undone.mode, undone.planned) {
                 return Err(StoreError::Superseded(subject.name().to_owned()));
             }
+            consent(before, after)?;
             let id = id(generation);
             write_setting!(tx, subject, "undo", before, after, change, &id);
             sqlx::query(RESTORE_LANGUAGE).bind(&newest.id).execute(&mut *tx).await?;

@@ -46,7 +46,7 @@ use crate::config::StateUrl;
 pub use audit::{AuditRow, Trail};
 pub use batch::{Moves, Permit};
 pub use bulk::{Applied, Batch};
-pub use changes::{Change, Changed, Subject};
+pub use changes::{Change, Changed, Consent, Subject, Wish};
 use database::Database;
 pub use domains::Domains;
 pub use effective::Configured;

@@ -79,3 +79,43 @@ fn what_is_done_is_not_told_as_not_done() {
     let said = set("users/bob@example.net", "notice").problem(503);
     assert!(said.contains("may or may not have been made. Look at the history"), "{said}");
 }
+
+/// Support plans something in the very moment in which somebody else switches the user.
+#[test]
+fn what_somebody_else_has_set_meanwhile_holds() {
+    let (dovecot, server) = (Dovecot::start(), Postgres::shared());
+    let url = server.url("admin_meanwhile");
+    let state = format!("\"{url}\"");
+    let notice = [("policy.response", "\"notice\""), ("policy.url", "\"https://example.net/switch\"")];
+    let changes = [&[("state.url", state.as_str())][..], &notice].concat();
+    let proxy = Proxy::start_with(&dovecot, Upstream::Plain, &changes, &[]);
+    let set = |body: &str| proxy.api("PUT", "/api/v1/users/anna@example.net/mode", ADMIN, body);
+    assert_eq!(set(r#"{"mode": "pop3", "reason": "r"}"#).json()["after"]["mode"], "pop3");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    // As another proxy does; the request waits until it is done.
+    let meanwhile = |request: &(dyn Fn() -> Answer + Sync)| {
+        let switch = "WITH raised AS (UPDATE counters SET value = value + 1 WHERE name = 'generation')
+            UPDATE users SET mode = 'imap-only', planned_mode = NULL, planned_from = NULL";
+        let mut other = runtime.block_on(open(&url, switch)).expect("another change");
+        std::thread::scope(|scope| {
+            let answer = scope.spawn(request);
+            wait::until("the request waits", || {
+                let waiting = "SELECT count(*) FROM pg_stat_activity
+                    WHERE datname = 'admin_meanwhile' AND wait_event_type = 'Lock'";
+                (server.psql("admin_meanwhile", waiting) == "1").then_some(())
+            });
+            runtime.block_on(other.execute("COMMIT")).expect("committed");
+            answer.join().expect("no panic")
+        })
+    };
+    let plan = r#"{"mode": "imap-only", "from": "2099-01-01T00:00:00Z", "reason": "r"}"#;
+    let planned = meanwhile(&|| set(plan)).json();
+    assert_eq!(
+        (&planned["before"]["mode"], &planned["after"]["mode"]),
+        (&"imap-only".into(), &"imap-only".into())
+    );
+    // Who sees nothing but the notice now would download all mail again.
+    set(r#"{"mode": "pop3", "reason": "r", "confirm_redownload": true}"#).json();
+    let said = meanwhile(&|| set(r#"{"mode": "notice", "reason": "r"}"#)).problem(409);
+    assert!(said.starts_with("anna@example.net has seen nothing but the notice"), "{said}");
+}

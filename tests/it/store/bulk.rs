@@ -28,8 +28,8 @@ async fn setting(store: &Store, name: &str) -> Setting {
 async fn set(store: &Store, name: &str, mode: Mode, now: i64) {
     let subject = Subject::User(user(name));
     let setting = Setting { mode: Some(mode), since: now, planned: None };
-    let change = Change { subject: &subject, setting, actor: "support", reason: "asked for it", now };
-    store.set(&change).await.expect("set");
+    let change = Change { subject: &subject, actor: "support", reason: "asked for it", now };
+    store.set(&change, &|_| Ok(setting)).await.expect("set");
 }
 
 fn moved(domain: &str, from: Option<Mode>, to: Option<Mode>, users: u64) -> Moves {
@@ -73,14 +73,8 @@ fn an_import_changes_what_differs_and_remembers_it() {
         assert_eq!((again.batch, again.changed, again.unchanged), (None, 0, 4));
         // One change of one user, as any other.
         let anna = Subject::User(user("anna@x"));
-        let change = Change {
-            subject: &anna,
-            setting: Setting::default(),
-            actor: ACTOR,
-            reason: "a mistake",
-            now: NOW + 99,
-        };
-        assert_eq!(store.undo(&change).await.expect("undone").after.mode, None);
+        let change = Change { subject: &anna, actor: ACTOR, reason: "a mistake", now: NOW + 99 };
+        assert_eq!(store.undo(&change, &|_, _| Ok(())).await.expect("undone").after.mode, None);
     });
 }
 
@@ -115,14 +109,8 @@ fn plans_and_languages_come_in_as_well() {
         assert_eq!(setting(&store, "carl").await.since, NOW + 10);
         // Undone one by one, with the language.
         let carl = Subject::User(user("carl"));
-        let change = Change {
-            subject: &carl,
-            setting: Setting::default(),
-            actor: ACTOR,
-            reason: "a mistake",
-            now: NOW + 2_020,
-        };
-        store.undo(&change).await.expect("undone");
+        let change = Change { subject: &carl, actor: ACTOR, reason: "a mistake", now: NOW + 2_020 };
+        store.undo(&change, &|_, _| Ok(())).await.expect("undone");
         let facts = store.facts(&user("carl")).await.expect("facts");
         assert_eq!((facts.language.clone(), facts.setting.mode), (None, Some(Mode::Brownout)));
     });

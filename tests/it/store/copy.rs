@@ -15,10 +15,8 @@ const USERS: usize = 450;
 async fn set(store: &Store, name: &str, mode: Mode) {
     let subject = Subject::User(user(name));
     let setting = Setting { mode: Some(mode), since: NOW, planned: None };
-    store
-        .set(&Change { subject: &subject, setting, actor: "ilze", reason: "a 'test'", now: NOW })
-        .await
-        .expect("set");
+    let change = Change { subject: &subject, actor: "ilze", reason: "a 'test'", now: NOW };
+    store.set(&change, &|_| Ok(setting)).await.expect("set");
 }
 
 /// More rows than one statement writes, with unique-ids and odd names.

@@ -7,8 +7,8 @@ use super::{NOW, on_both, user};
 
 async fn set(store: &Store, subject: Subject, mode: Mode, planned: Option<Planned>) {
     let setting = Setting { mode: Some(mode), since: NOW, planned };
-    let change = Change { subject: &subject, setting, actor: "ilze", reason: "a test", now: NOW };
-    store.set(&change).await.expect("set");
+    let change = Change { subject: &subject, actor: "ilze", reason: "a test", now: NOW };
+    store.set(&change, &|_| Ok(setting)).await.expect("set");
 }
 
 /// Users of three domains: by number modulo four in one of the modes, every fifth with a plan.

@@ -10,13 +10,13 @@ fn now(mode: Mode) -> Setting {
 }
 
 async fn set(store: &Store, subject: &Subject, setting: Setting) -> Changed {
-    let change = Change { subject, setting, actor: "ilze", reason: "a test", now: NOW };
-    store.set(&change).await.expect("set")
+    let change = Change { subject, actor: "ilze", reason: "a test", now: NOW };
+    store.set(&change, &|_| Ok(setting)).await.expect("set")
 }
 
 async fn undo(store: &Store, subject: &Subject) -> Result<Changed, StoreError> {
-    let setting = Setting::default();
-    store.undo(&Change { subject, setting, actor: "ilze", reason: "a mistake", now: NOW + 60 }).await
+    let change = Change { subject, actor: "ilze", reason: "a mistake", now: NOW + 60 };
+    store.undo(&change, &|_, _| Ok(())).await
 }
 
 async fn mode(store: &Store, name: &str) -> Option<Mode> {
@@ -106,6 +106,40 @@ fn another_proxy_sees_a_change_by_its_message_and_without_it() {
         other.look().await.expect("a look");
         assert_eq!(mode(&other, "anna").await, Some(Mode::Notice));
         assert_eq!(other.domains().get("example.net"), Some(now(Mode::Notice)));
+    });
+}
+
+/// What is asked for depends on what is set, and that may change until the very moment.
+#[test]
+fn a_wish_is_about_what_is_set_when_it_comes_true() {
+    on_both("modes_wish", async |place| {
+        let store = std::sync::Arc::new(place.open().await);
+        let plans: Vec<_> = (1..=20)
+            .map(|number| {
+                let store = std::sync::Arc::clone(&store);
+                tokio::spawn(async move {
+                    let anna = Subject::User(user("anna"));
+                    let change = Change { subject: &anna, actor: "ilze", reason: "a test", now: NOW };
+                    let later = |before: Setting| {
+                        let from = before.planned.map_or(NOW, |planned| planned.from) + number;
+                        Ok(Setting { planned: Some(Planned { mode: None, from }), ..before })
+                    };
+                    store.set(&change, &later).await.expect("set");
+                })
+            })
+            .collect();
+        for plan in plans {
+            plan.await.expect("no panic");
+        }
+        let anna = Subject::User(user("anna"));
+        let planned = Some(Planned { mode: None, from: NOW + (1..=20).sum::<i64>() });
+        assert_eq!(store.setting(&anna).await.expect("set"), Setting { planned, ..Setting::default() });
+        let change = Change { subject: &anna, actor: "ilze", reason: "a test", now: NOW };
+        let refused = store.set(&change, &|_| Err(StoreError::Redownload(1))).await;
+        assert!(matches!(refused, Err(StoreError::Redownload(1))), "{refused:?}");
+        let refused = store.undo(&change, &|_, _| Err(StoreError::Redownload(1))).await;
+        assert!(matches!(refused, Err(StoreError::Redownload(1))), "{refused:?}");
+        assert_eq!(store.setting(&anna).await.expect("set").planned, planned);
     });
 }
 

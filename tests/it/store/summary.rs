@@ -30,8 +30,8 @@ async fn session(store: &Store, name: &str, days_ago: i64, family: &'static str)
 }
 
 async fn set(store: &Store, subject: Subject, setting: Setting) {
-    let change = Change { subject: &subject, setting, actor: "ilze", reason: "a test", now: NOW };
-    store.set(&change).await.expect("set");
+    let change = Change { subject: &subject, actor: "ilze", reason: "a test", now: NOW };
+    store.set(&change, &|_| Ok(setting)).await.expect("set");
 }
 
 fn mode(mode: Mode) -> Setting {

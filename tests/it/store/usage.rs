@@ -201,8 +201,8 @@ fn usage_and_modes_leave_each_other_alone() {
         let setting = Setting { mode: Some(Mode::ImapOnly), since: NOW, planned: None };
         let set = async |user: &UserName| {
             let subject = Subject::User(user.clone());
-            let change = Change { subject: &subject, setting, actor: "ilze", reason: "a test", now: NOW };
-            store.set(&change).await.expect("set");
+            let change = Change { subject: &subject, actor: "ilze", reason: "a test", now: NOW };
+            store.set(&change, &|_| Ok(setting)).await.expect("set");
         };
         // One has a mode first, the other a session.
         set(&anna).await;

@@ -36,14 +36,18 @@ impl Desk {
     /// Sets a rule at `now` (Unix seconds); gives the number of the change.
     pub(crate) fn set(&self, subject: &Subject, setting: Setting, now: i64) -> Result<i64, StoreError> {
         let setting = Setting { since: now, ..setting };
-        let change = Change { subject, setting, actor: ACTOR, reason: REASON, now };
-        self.runtime.block_on(self.store.set(&change)).map(|Changed { generation, .. }| generation)
+        let change = Change { subject, actor: ACTOR, reason: REASON, now };
+        self.runtime
+            .block_on(self.store.set(&change, &|_| Ok(setting)))
+            .map(|Changed { generation, .. }| generation)
     }
 
     /// Takes the newest change of a rule back.
     pub(crate) fn undo(&self, subject: &Subject, now: i64) -> Result<i64, StoreError> {
-        let change = Change { subject, setting: Setting::default(), actor: ACTOR, reason: REASON, now };
-        self.runtime.block_on(self.store.undo(&change)).map(|Changed { generation, .. }| generation)
+        let change = Change { subject, actor: ACTOR, reason: REASON, now };
+        self.runtime
+            .block_on(self.store.undo(&change, &|_, _| Ok(())))
+            .map(|Changed { generation, .. }| generation)
     }
 
     /// Has hidden mail from `since` on (Unix seconds; 0: all) shown again.
