@@ -160,7 +160,7 @@ fn count(shared: &Shared, view: &View, subject: &Subject, changed: &Changed) {
 pub(super) fn of_store(error: StoreError) -> Problem {
     let status = match error {
         StoreError::Wave(WaveError::Unknown(_)) => StatusCode::NOT_FOUND,
-        StoreError::Redownload(1) => return redownload::unconfirmed("1 user has"),
+        StoreError::Redownload(1) => return unconfirmed("1 user has"),
         StoreError::Redownload(users) => {
             return unconfirmed(&format!("{users} users have"));
         }
