@@ -16,7 +16,7 @@ use crate::config::StateUrl;
 const CHUNK: usize = 200;
 
 /// Tables that belong to the moment, or that migrating fills.
-const NOT_COPIED: [&str; 3] = ["leases", "_sqlx_migrations", "schema_needs"];
+const NOT_COPIED: [&str; 4] = ["leases", "usage_writers", "_sqlx_migrations", "schema_needs"];
 
 /// A column's value. There are no other types, see the migrations.
 enum Value {

@@ -24,6 +24,7 @@ mod lock;
 mod migrate;
 pub mod notices;
 pub mod notify;
+mod once;
 mod pins;
 mod retention;
 mod summaries;
@@ -57,6 +58,7 @@ use hearing::Hearing;
 use known::Known;
 pub use notices::{Begun, Source};
 pub use notify::{Message, Messages};
+pub use once::Once;
 pub use pins::Pin;
 pub use tally::{Group, Recent};
 use turns::Turns;
@@ -66,8 +68,9 @@ pub use usage::BATCH;
 pub use users::{DomainCount, InForce, Inherited, Select, UserRow};
 pub use waves::WaveError;
 
-/// Transactions that write usage side by side, when there is a hurry; so many processors a server has at least.
-const POSTGRES_WRITERS: usize = 4;
+/// Transactions of one proxy that write usage side by side, when there is a hurry; so many processors a server has at
+/// least.
+pub const WRITERS: usize = 4;
 
 /// How long a start waits for another proxy that brings the tables up to date.
 const MIGRATING: Duration = Duration::from_mins(2);
@@ -207,6 +210,11 @@ impl StoreError {
         Self::Done(Box::new(self))
     }
 
+    /// Is it open whether the change was made?
+    pub const fn is_unsure(&self) -> bool {
+        matches!(self, Self::Unsure(_) | Self::Slow)
+    }
+
     /// Is it the store that failed, rather than whoever asked?
     pub const fn is_outage(&self) -> bool {
         !matches!(self, Self::NothingToUndo(_) | Self::Superseded(_) | Self::Wave(_) | Self::Redownload(_))
@@ -251,7 +259,7 @@ impl Store {
     pub const fn writers(&self) -> usize {
         match self.database {
             Database::Sqlite { .. } => 1,
-            Database::Postgres(_) => POSTGRES_WRITERS,
+            Database::Postgres(_) => WRITERS,
         }
     }
 

@@ -8,7 +8,8 @@ use sqlx::AssertSqlSafe;
 use tokio::time::timeout;
 
 use super::database::{self, Waits, transaction};
-use super::{Store, StoreError};
+use super::once::TAKE;
+use super::{Once, Store, StoreError};
 use crate::usage::days::{MASK, REMEMBERED};
 use crate::usage::delta::{Delta, UNKNOWN};
 use crate::usage::totals;
@@ -157,6 +158,19 @@ fn upsert(rows: usize) -> String {
     )
 }
 
+/// Takes the number of a transaction; 0: it was committed before.
+macro_rules! take {
+    ($tx:ident, $once:ident) => {
+        sqlx::query(TAKE)
+            .bind(&$once.writer)
+            .bind($once.number)
+            .bind($once.at)
+            .execute(&mut *$tx)
+            .await?
+            .rows_affected()
+    };
+}
+
 /// The statement for a whole batch, which is worth preparing.
 static WHOLE: LazyLock<String> = LazyLock::new(|| upsert(BATCH));
 
@@ -183,11 +197,11 @@ fn big(number: u64) -> i64 {
 }
 
 impl Store {
-    /// Adds what was learnt about these users to their rows, as one transaction. Every proxy gives them in the order
+    /// Adds what was learnt about these users to their rows, as one transaction and once. Every proxy gives them in the order
     /// of their names.
-    pub async fn add_usage(&self, rows: &[(UserName, Delta)]) -> Result<(), StoreError> {
+    pub async fn add_usage(&self, once: &Once, rows: &[(UserName, Delta)]) -> Result<(), StoreError> {
         self.database.present()?;
-        written(self.upsert_usage(rows)).await?;
+        written(self.upsert_usage(once, rows)).await?;
         for (user, delta) in rows {
             self.known.amend(user, |facts| {
                 facts.last_seen = facts.last_seen.max(delta.sessions.map(|sessions| sessions.last));
@@ -200,10 +214,13 @@ impl Store {
         Ok(())
     }
 
-    async fn upsert_usage(&self, rows: &[(UserName, Delta)]) -> Result<(), StoreError> {
+    async fn upsert_usage(&self, once: &Once, rows: &[(UserName, Delta)]) -> Result<(), StoreError> {
         let whole = rows.len() == BATCH;
         let text = if whole { WHOLE.clone() } else { upsert(rows.len()) };
         transaction!(&self.database, Waits::Hardly, tx => {
+            if take!(tx, once) == 0 {
+                return Ok(());
+            }
             let mut query = sqlx::query(AssertSqlSafe(text)).persistent(whole);
             for (user, delta) in rows {
                 let (sessions, refused, quota) = (delta.sessions, delta.refused, delta.quota);
@@ -241,14 +258,17 @@ impl Store {
         })
     }
 
-    /// Adds to the totals of days and domains, as one transaction. Every proxy gives them in this order.
-    pub async fn add_daily(&self, rows: &[totals::Row]) -> Result<(), StoreError> {
+    /// Adds to the totals of days and domains, as one transaction and once. Every proxy gives them in this order.
+    pub async fn add_daily(&self, once: &Once, rows: &[totals::Row]) -> Result<(), StoreError> {
         self.database.present()?;
-        written(self.upsert_daily(rows)).await
+        written(self.upsert_daily(once, rows)).await
     }
 
-    async fn upsert_daily(&self, rows: &[totals::Row]) -> Result<(), StoreError> {
+    async fn upsert_daily(&self, once: &Once, rows: &[totals::Row]) -> Result<(), StoreError> {
         transaction!(&self.database, Waits::Hardly, tx => {
+            if take!(tx, once) == 0 {
+                return Ok(());
+            }
             let mut query = sqlx::query(AssertSqlSafe(daily(rows.len()))).persistent(false);
             for (day, domain, totals) in rows {
                 query = query

@@ -26,8 +26,10 @@ use tokio::sync::Notify;
 
 use crate::config;
 use crate::metrics;
+use crate::store::WRITERS;
 use crate::users::UserName;
 pub use delta::{Delta, Ended, Login, Mailbox, Quota, Room, UNKNOWN};
+use flush::Hand;
 use pending::Pending;
 pub use summary::{Snapshot, Summary};
 use totals::{Book, Totals};
@@ -43,6 +45,9 @@ const FREE: usize = 10;
 pub struct Ledger {
     pending: Pending,
     book: Mutex<Book>,
+    /// What write users, and what writes the book.
+    hands: [Hand<(UserName, Delta)>; WRITERS],
+    totals: Hand<totals::Row>,
     /// When the totals are to be written, in Unix seconds.
     book_due: AtomicI64,
     snapshot: ArcSwap<Snapshot>,
@@ -59,9 +64,12 @@ impl Ledger {
     pub fn new(config: &config::Usage, users_most: u32, metrics: metrics::Usage) -> Self {
         let most = usize::try_from(config.pending_users).unwrap_or(usize::MAX);
         let interval = seconds(config.flush_interval);
+        let run = crate::random::session_id();
         Self {
             pending: Pending::new(most, interval),
             book: Mutex::default(),
+            hands: std::array::from_fn(|hand| Hand::new(format!("{run}/{hand}"))),
+            totals: Hand::new(format!("{run}/totals")),
             book_due: AtomicI64::new(0),
             snapshot: ArcSwap::default(),
             full: Notify::new(),

@@ -24,6 +24,9 @@ const HOURLY: Duration = Duration::from_hours(1);
 /// How long ending a lease may hold up the shutdown.
 const END: Duration = Duration::from_secs(2);
 
+/// For how long a proxy may be unsure whether something was written. A start leaves a handful of rows for that.
+const WRITERS: Duration = Duration::from_hours(30 * 24);
+
 /// The leases.
 const SUMMARY: &str = "summary";
 const DAILY: &str = "daily";
@@ -70,7 +73,7 @@ async fn write(cx: &Context, stop: &CancellationToken) {
             Err(StoreError::Busy) => away_since = Instant::now(),
             Err(_) if away_since.elapsed() < FAREWELL => {}
             Err(_) => {
-                let users = cx.usage.pending.len();
+                let users = cx.usage.unwritten();
                 cx.usage.lost(users);
                 tracing::error!(
                     users,
@@ -160,7 +163,9 @@ async fn counted(cx: &Context) -> Result<(), StoreError> {
 
 async fn forgotten(cx: &Context) -> Result<(), StoreError> {
     if leased(cx, RETENTION, HOURLY).await? {
-        let before = now() - seconds(cx.usage.config.retention);
+        let now = now();
+        let before = now - seconds(cx.usage.config.retention);
+        cx.store.forget_writers(now - seconds(WRITERS)).await?;
         let users = upkeep::forget(&cx.store, before).await?;
         if users > 0 {
             tracing::info!(users, "the usage of users who were not here within usage.retention is forgotten");

@@ -155,6 +155,13 @@ CREATE TABLE wave_members (
     PRIMARY KEY (wave, username)
 );
 
+-- The last transaction of each writer of usage, so that one whose answer was lost is not added up twice.
+CREATE TABLE usage_writers (
+    writer TEXT   NOT NULL PRIMARY KEY, -- a run of a proxy, and one of its hands
+    number BIGINT NOT NULL,
+    at     BIGINT NOT NULL
+);
+
 -- Totals by day (since 1970, UTC) and domain.
 CREATE TABLE daily (
     day       BIGINT NOT NULL,

@@ -7,7 +7,7 @@ use lastpop::store::{Change, Store, Subject};
 use lastpop::usage::totals::Totals;
 use lastpop::usage::{Delta, Login, upkeep};
 
-use super::{NOW, on_both, user};
+use super::{NOW, on_both, once, user};
 
 const DAY: i64 = 86_400;
 /// The day of [`NOW`].
@@ -27,7 +27,7 @@ fn login(at: i64) -> Delta {
 /// Sessions so many days ago, each written by itself.
 async fn seen(store: &Store, name: &str, days_ago: &[i64]) {
     for days in days_ago {
-        store.add_usage(&[(user(name), login(NOW - days * DAY))]).await.expect("written");
+        store.add_usage(&once(), &[(user(name), login(NOW - days * DAY))]).await.expect("written");
     }
 }
 
@@ -37,8 +37,8 @@ fn totals_of_days_add_up() {
         let store = place.open().await;
         let totals = Totals { sessions: 1, messages: 2, octets: 3, deleted: 4, refused: 5 };
         let rows = [(1, "a".into(), totals), (1, "b".into(), totals), (2, "a".into(), totals)];
-        store.add_daily(&rows).await.expect("written");
-        store.add_daily(&rows[..1]).await.expect("written");
+        store.add_daily(&once(), &rows).await.expect("written");
+        store.add_daily(&once(), &rows[..1]).await.expect("written");
         let columns = ["day", "domain", "sessions", "messages", "octets", "deleted", "refused", "active_1"];
         let found = place.rows(&columns, "daily ORDER BY day, domain").await;
         assert_eq!(found, ["1|a|2|4|6|8|10|0", "1|b|1|2|3|4|5|0", "2|a|1|2|3|4|5|0"]);
@@ -50,7 +50,7 @@ fn a_user_counts_once_on_a_day_however_late_it_is_told() {
     on_both("daily_active", async |place| {
         let store = place.open().await;
         store
-            .add_daily(&[(TODAY, "x".into(), Totals { sessions: 9, ..Totals::default() })])
+            .add_daily(&once(), &[(TODAY, "x".into(), Totals { sessions: 9, ..Totals::default() })])
             .await
             .expect("written");
         seen(&store, "anna@x", &[0, 0, 1, 8]).await;
@@ -106,13 +106,13 @@ fn old_usage_is_forgotten_and_what_was_set_stays() {
         seen(&store, "lately", &[399]).await;
         let knocked = |days: i64| Delta::refused(NOW - days * DAY, IpAddr::V4(Ipv4Addr::LOCALHOST));
         seen(&store, "knocking", &[500]).await;
-        store.add_usage(&[(user("knocking"), knocked(10))]).await.expect("written");
-        store.add_usage(&[(user("knocked"), knocked(450))]).await.expect("written");
+        store.add_usage(&once(), &[(user("knocking"), knocked(10))]).await.expect("written");
+        store.add_usage(&once(), &[(user("knocked"), knocked(450))]).await.expect("written");
         // More than one statement takes.
         let many: Vec<_> =
             (1_000..2_200).map(|number| (user(&format!("z{number}")), login(NOW - 500 * DAY))).collect();
         for chunk in many.chunks(100) {
-            store.add_usage(chunk).await.expect("written");
+            store.add_usage(&once(), chunk).await.expect("written");
         }
         let forgotten = upkeep::forget(&store, NOW - 400 * DAY).await.expect("forgotten");
         assert_eq!(forgotten, 4 + 1_200);

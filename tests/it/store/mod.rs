@@ -4,6 +4,7 @@ mod bulk;
 mod copy;
 mod daily;
 mod lists;
+mod lost;
 mod modes;
 mod opening;
 mod pins;
@@ -18,9 +19,10 @@ mod waves_at_once;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use lastpop::config::StateUrl;
-use lastpop::store::{Permit, Store};
+use lastpop::store::{Once, Permit, Store};
 use lastpop::users::UserName;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
@@ -88,6 +90,13 @@ fn on_both<F: Future<Output = ()>>(name: &str, test: impl Fn(Place) -> F) {
         println!("{name} on {:?}", place.url);
         runtime.block_on(test(place));
     }
+}
+
+/// A writer of usage that writes this once.
+fn once() -> Once {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let writer = format!("test {}", NEXT.fetch_add(1, Ordering::Relaxed));
+    Once { writer, number: 1, at: NOW }
 }
 
 fn user(name: &str) -> UserName {

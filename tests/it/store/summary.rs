@@ -9,7 +9,7 @@ use lastpop::store::{Change, Store, Subject};
 use lastpop::usage::summary::{Domain, Rules};
 use lastpop::usage::{Delta, Ended, Ledger, Login, Mailbox, Quota, Room, upkeep};
 
-use super::{NOW, on_both, user};
+use super::{NOW, on_both, once, user};
 use crate::support::promtool;
 
 const DAY: i64 = 86_400;
@@ -26,7 +26,7 @@ async fn session(store: &Store, name: &str, days_ago: i64, family: &'static str)
     };
     let ended = Ended { at, messages: 1, octets: 10, deleted: 0, family, mailbox: None, family_known: false };
     let delta = Delta::login(&login).and(Delta::ended(&ended));
-    store.add_usage(&[(user(name), delta)]).await.expect("written");
+    store.add_usage(&once(), &[(user(name), delta)]).await.expect("written");
 }
 
 async fn set(store: &Store, subject: Subject, setting: Setting) {
@@ -67,7 +67,7 @@ async fn prepare(store: &Store) {
         ("carl@a", full(790, 1_000)),
         ("dora@b", full(1 << 40, none)),
     ] {
-        store.add_usage(&[(user(name), delta)]).await.expect("written");
+        store.add_usage(&once(), &[(user(name), delta)]).await.expect("written");
     }
 }
 
@@ -139,7 +139,7 @@ fn small_domains_are_counted_together_and_what_is_gone_is_not_shown() {
         rows.extend((1_000..1_200).map(|number| (user(&format!("b@d{number}")), login(NOW))));
         rows.sort_by(|(one, _), (other, _)| one.cmp(other));
         for chunk in rows.chunks(100) {
-            store.add_usage(chunk).await.expect("written");
+            store.add_usage(&once(), chunk).await.expect("written");
         }
         let (ledger, metrics) = ledger();
         let shown = async || {

@@ -9,7 +9,7 @@ use lastpop::store::{Change, Store, StoreError, Subject};
 use lastpop::usage::{Delta, Ended, Login, Mailbox, Quota, Room, UNKNOWN};
 use lastpop::users::UserName;
 
-use super::{NOW, Place, on_both, user};
+use super::{NOW, Place, on_both, once, user};
 use crate::support::postgres::Postgres;
 use crate::support::wait;
 
@@ -140,7 +140,7 @@ fn a_row_is_the_sum_of_what_was_learnt() {
                 }
             }
             if !rows.is_empty() {
-                store.add_usage(&rows).await.expect("written");
+                store.add_usage(&once(), &rows).await.expect("written");
             }
         }
         let found = place.rows(&COLUMNS, "users ORDER BY username").await;
@@ -157,7 +157,7 @@ async fn interval(place: &Place, store: &Store, name: &str, groups: &[&[i64]]) -
             event(NOW + at, number)
         };
         let delta = group.iter().map(login).fold(Delta::default(), Delta::and);
-        store.add_usage(&[(user(name), delta)]).await.expect("written");
+        store.add_usage(&once(), &[(user(name), delta)]).await.expect("written");
     }
     let found = place.rows(&["poll_interval"], &format!("users WHERE username = '{name}'")).await;
     found[0].parse().unwrap_or(-1)
@@ -207,9 +207,9 @@ fn usage_and_modes_leave_each_other_alone() {
         // One has a mode first, the other a session.
         set(&anna).await;
         let rows = [(anna.clone(), event(NOW, 0)), (bob.clone(), event(NOW, 0))];
-        store.add_usage(&rows).await.expect("written");
+        store.add_usage(&once(), &rows).await.expect("written");
         set(&bob).await;
-        store.add_usage(&rows).await.expect("written");
+        store.add_usage(&once(), &rows).await.expect("written");
         let found = place.rows(&["mode", "sessions", "first_seen"], "users").await;
         assert_eq!(found, [format!("imap-only|2|{NOW}"), format!("imap-only|2|{NOW}")]);
     });
@@ -236,8 +236,8 @@ fn facts_know_what_was_written() {
             })
         };
         let delta = event(NOW, 0).and(quota).and(ended("mutt"));
-        store.add_usage(&[(anna.clone(), delta)]).await.expect("written");
-        store.add_usage(&[(anna.clone(), ended(UNKNOWN))]).await.expect("written");
+        store.add_usage(&once(), &[(anna.clone(), delta)]).await.expect("written");
+        store.add_usage(&once(), &[(anna.clone(), ended(UNKNOWN))]).await.expect("written");
         for store in [store, place_again(&place).await] {
             let facts = store.facts(&anna).await.expect("facts");
             assert_eq!((facts.last_seen, facts.quota_at), (Some(NOW), Some(NOW + 1)));
@@ -270,7 +270,7 @@ fn usage_gives_way_to_a_change_of_many_users() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let rows = ["anna", "zoe"].map(|name| (user(name), event(NOW, 0)));
     let store = runtime.block_on(Store::open(&url, NOW)).expect("a store");
-    runtime.block_on(store.add_usage(&rows)).expect("written");
+    runtime.block_on(store.add_usage(&once(), &rows)).expect("written");
     let change = std::thread::spawn({
         let server = Arc::clone(&server);
         move || {
@@ -285,7 +285,7 @@ fn usage_gives_way_to_a_change_of_many_users() {
         "SELECT count(*) FROM pg_stat_activity WHERE datname = 'usage_gives_way' AND wait_event = 'PgSleep'";
     wait::until("the change is under way", || (server.psql("postgres", asleep) == "1").then_some(()));
     let mut busy = 0;
-    wait::until("the usage is written", || match runtime.block_on(store.add_usage(&rows)) {
+    wait::until("the usage is written", || match runtime.block_on(store.add_usage(&once(), &rows)) {
         Ok(()) => Some(()),
         Err(StoreError::Busy) => {
             busy += 1;

@@ -15,7 +15,7 @@ use lastpop::usage::Delta;
 use lastpop::users::UserName;
 
 use super::waves::{CONFIGURED, name, new, order};
-use super::{ANY, NOW, count, on_both, user};
+use super::{ANY, NOW, count, on_both, once, user};
 
 fn users(many: u32) -> Vec<UserName> {
     (0..many).map(|number| user(&format!("user{number:07}@domain{}.example", number % 100))).collect()
@@ -138,7 +138,7 @@ fn sessions_are_counted_while_a_step_moves_their_users() {
                     for begin in (0..).map(|round: usize| (round * 31 + proxy * 7) % 200) {
                         let batch = users(many).into_iter().skip(begin).step_by(200);
                         let batch: Vec<_> = batch.map(|user| (user, Delta::refused(NOW, address))).collect();
-                        match store.add_usage(&batch).await {
+                        match store.add_usage(&once(), &batch).await {
                             Ok(()) => written += batch.len(),
                             Err(StoreError::Busy) => {}
                             Err(error) => panic!("{error}"),

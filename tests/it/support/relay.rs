@@ -1,5 +1,6 @@
-//! A relay between lastpop and Dovecot that can stop the moment at which deleted messages are hidden: it holds
-//! back `UID STORE`, or breaks the connection instead of passing it on.
+//! A relay between lastpop and what is behind it that can stop the moment that counts: of Dovecot, when deleted
+//! messages are hidden (`UID STORE`), of PostgreSQL, when a transaction is kept (`COMMIT`). It holds that back, or breaks
+//! the connection instead of passing it on, or instead of passing the answer on.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -8,7 +9,7 @@ use std::thread;
 
 use super::wait;
 
-/// What happens to `UID STORE`.
+/// What happens to the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Store {
     /// It is passed on.
@@ -17,6 +18,8 @@ pub(crate) enum Store {
     Hold,
     /// The connection is broken, and so is every new one.
     Cut,
+    /// After so many it is passed on once more, and the connection is broken before the answer.
+    Lose(usize),
 }
 
 struct State {
@@ -27,14 +30,23 @@ struct State {
 
 /// Listens on 127.0.0.1 as long as the test runs.
 pub(crate) struct Relay {
-    /// Where lastpop finds its upstream.
+    /// Where lastpop finds what is behind.
     pub(crate) port: u16,
     state: Arc<(Mutex<State>, Condvar)>,
 }
 
 impl Relay {
-    /// Relays to this port of 127.0.0.1.
+    /// Relays to the Dovecot on this port of 127.0.0.1.
     pub(crate) fn start(upstream: u16) -> Self {
+        Self::stopping(b"UID STORE", upstream)
+    }
+
+    /// Relays to the PostgreSQL on this port.
+    pub(crate) fn to_postgres(port: u16) -> Self {
+        Self::stopping(b"COMMIT", port)
+    }
+
+    fn stopping(command: &'static [u8], upstream: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("its address").port();
         let state = Arc::new((Mutex::new(State { store: Store::Pass, held: 0 }), Condvar::new()));
@@ -43,7 +55,7 @@ impl Relay {
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 if shared.0.lock().expect("the relay's state").store != Store::Cut {
-                    relay(client, upstream, &shared);
+                    relay(client, upstream, command, &shared);
                 }
             }
         });
@@ -64,8 +76,8 @@ impl Relay {
     }
 }
 
-fn relay(client: TcpStream, upstream: u16, state: &Arc<(Mutex<State>, Condvar)>) {
-    let server = TcpStream::connect(("127.0.0.1", upstream)).expect("connect to Dovecot");
+fn relay(client: TcpStream, upstream: u16, command: &'static [u8], state: &Arc<(Mutex<State>, Condvar)>) {
+    let server = TcpStream::connect(("127.0.0.1", upstream)).expect("connect to what is behind");
     let (mut down, mut up) = (server.try_clone().expect("a clone"), client.try_clone().expect("a clone"));
     thread::spawn(move || {
         // Either side may leave at any time.
@@ -74,17 +86,17 @@ fn relay(client: TcpStream, upstream: u16, state: &Arc<(Mutex<State>, Condvar)>)
     });
     let state = Arc::clone(state);
     thread::spawn(move || {
-        commands(client, &server, &state);
+        commands(client, &server, command, &state);
         let _ = server.shutdown(Shutdown::Both);
     });
 }
 
 /// lastpop waits for each answer, so what one read gives is one command.
-fn commands(mut client: TcpStream, mut server: &TcpStream, state: &(Mutex<State>, Condvar)) {
+fn commands(mut client: TcpStream, mut server: &TcpStream, command: &[u8], state: &(Mutex<State>, Condvar)) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let Ok(octets @ 1..) = client.read(&mut buffer) else { return };
-        if buffer[..octets].windows(9).any(|window| window == b"UID STORE") {
+        if buffer[..octets].windows(command.len()).any(|window| window == command) {
             let mut state_now = state.0.lock().expect("the relay's state");
             state_now.held += 1;
             state_now =
@@ -93,6 +105,14 @@ fn commands(mut client: TcpStream, mut server: &TcpStream, state: &(Mutex<State>
             if state_now.store == Store::Cut {
                 let _ = client.shutdown(Shutdown::Both);
                 return;
+            }
+            match &mut state_now.store {
+                Store::Lose(0) => {
+                    state_now.store = Store::Pass;
+                    let _ = client.shutdown(Shutdown::Both);
+                }
+                Store::Lose(more) => *more -= 1,
+                Store::Pass | Store::Hold | Store::Cut => {}
             }
         }
         if server.write_all(&buffer[..octets]).is_err() {
