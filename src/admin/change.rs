@@ -165,9 +165,10 @@ pub(super) fn of_store(error: StoreError) -> Problem {
             return unconfirmed(&format!("{users} users have"));
         }
         StoreError::Wave(WaveError::NoCondition) => StatusCode::UNPROCESSABLE_ENTITY,
-        StoreError::NothingToUndo(_) | StoreError::Superseded(_) | StoreError::Wave(_) => {
-            StatusCode::CONFLICT
-        }
+        StoreError::TooManyDomains
+        | StoreError::NothingToUndo(_)
+        | StoreError::Superseded(_)
+        | StoreError::Wave(_) => StatusCode::CONFLICT,
         StoreError::Busy => {
             let detail = "Other changes are under way, such as one of many users, and this one did not get its turn. \
                 Nothing was changed; try again in a minute.";

@@ -87,7 +87,7 @@ pub(super) async fn show(
     responses(
         (status = 200, description = "What was changed, or would be.", body = Change),
         (status = 404, description = "That cannot be a domain.", body = crate::api::Problem),
-        (status = 409, description = "It needs a confirmation.", body = crate::api::Problem)
+        (status = 409, description = "It needs a confirmation, or there are too many domains.", body = crate::api::Problem)
     )
 )]
 pub(super) async fn set(

@@ -2,6 +2,7 @@
 //! the generation that tells all proxies. Nothing is ever taken out of the audit trail.
 
 use super::database::{Waits, on, transaction};
+use super::domains::{COUNT, DOMAINS_MOST};
 use super::generation::{Concerns, RAISE};
 use super::{Store, StoreError, domains};
 use crate::policy::{Mode, Planned, Setting};
@@ -240,6 +241,12 @@ impl Store {
                 .bind(subject.name())
                 .fetch_optional(&mut *tx)
                 .await?;
+            if let (None, Subject::Domain(_)) = (&found, subject) {
+                let there: i64 = sqlx::query_scalar(COUNT).fetch_one(&mut *tx).await?;
+                if there >= DOMAINS_MOST {
+                    return Err(StoreError::TooManyDomains);
+                }
+            }
             let before = found.map_or(Ok(Setting::default()), |found| setting(&found))?;
             let after = wish(before)?;
             let id = id(generation);

@@ -14,8 +14,12 @@ use crate::policy::Setting;
 /// The row that holds for everyone.
 pub(super) const EVERYONE: &str = "*";
 
-/// Most domains that are read. An ISP's hundred thousand customers' domains are 10 MB.
-const MOST: i64 = 200_000;
+/// Most domains that have a mode of their own, everyone's not counted. An ISP's hundred thousand customers' domains
+/// are 10 MB.
+pub const DOMAINS_MOST: i64 = 200_000;
+
+/// How many there are; for the transaction that adds one, as changes come one after the other.
+pub(super) const COUNT: &str = "SELECT count(*) FROM domains WHERE domain <> '*'";
 
 /// All that is set, as one value that is replaced as a whole.
 #[derive(Debug, Default)]
@@ -52,8 +56,11 @@ impl Domains {
 type Found = (String, Option<String>, i64, Option<String>, Option<i64>);
 
 async fn read(database: &Database) -> Result<HashMap<String, Setting>, StoreError> {
-    let query = "SELECT domain, mode, mode_since, planned_mode, planned_from FROM domains LIMIT $1";
-    let rows: Vec<Found> = on!(database, pool => sqlx::query_as(query).bind(MOST).fetch_all(pool).await)?;
+    // There are no more than these, unless somebody else put them there; then it is the same ones each time.
+    let query =
+        "SELECT domain, mode, mode_since, planned_mode, planned_from FROM domains ORDER BY domain LIMIT $1";
+    let most = DOMAINS_MOST + 1;
+    let rows: Vec<Found> = on!(database, pool => sqlx::query_as(query).bind(most).fetch_all(pool).await)?;
     let set = |(domain, mode, since, planned_mode, planned_from): Found| {
         let row = Row { mode, since: Some(since), planned_mode, planned_from };
         Ok((domain, setting(&row)?))

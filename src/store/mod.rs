@@ -49,7 +49,7 @@ pub use batch::{Moves, Permit};
 pub use bulk::{Applied, Batch};
 pub use changes::{Change, Changed, Consent, Subject, Wish};
 use database::Database;
-pub use domains::Domains;
+pub use domains::{DOMAINS_MOST, Domains};
 pub use effective::Configured;
 pub use facts::Facts;
 pub use generation::Concerns;
@@ -185,6 +185,12 @@ pub enum StoreError {
     /// Customers would download their mail again, and nobody has said that this is meant.
     #[error("{0} would download all mail again, and that was not confirmed")]
     Redownload(u64),
+    /// There is no room for another.
+    #[error(
+        "{DOMAINS_MOST} domains have a mode of their own already, and more are not kept; set everyone's mode, or \
+        [domains] in the configuration"
+    )]
+    TooManyDomains,
     /// There is no change left that could be undone.
     #[error("there is no change of {0} left to undo")]
     NothingToUndo(String),
@@ -217,7 +223,14 @@ impl StoreError {
 
     /// Is it the store that failed, rather than whoever asked?
     pub const fn is_outage(&self) -> bool {
-        !matches!(self, Self::NothingToUndo(_) | Self::Superseded(_) | Self::Wave(_) | Self::Redownload(_))
+        !matches!(
+            self,
+            Self::TooManyDomains
+                | Self::NothingToUndo(_)
+                | Self::Superseded(_)
+                | Self::Wave(_)
+                | Self::Redownload(_)
+        )
     }
 }
 

@@ -91,7 +91,7 @@ async fn a_change_of_which_nobody_knows_is_not_called_undone() {
     for (lost, count) in [(relay::Store::Lose(0), "1"), (relay::Store::Cut, "1")] {
         relay.store(lost);
         let error = store.set(&change, &|_| Ok(setting)).await.expect_err("lost");
-        assert!(error.is_unsure() && error.to_string().contains("may have kept it or not"), "{error}");
+        assert!(error.is_unsure() && error.to_string().contains("may be changed or not"), "{error}");
         relay.store(relay::Store::Pass);
         assert_eq!(server.psql(DATABASE, made), count, "{lost:?}");
     }

@@ -1,9 +1,9 @@
 //! Modes: set, planned, undone, seen by another proxy, never lost.
 
 use lastpop::policy::{Mode, Planned, Setting};
-use lastpop::store::{Change, Changed, Concerns, Store, StoreError, Subject};
+use lastpop::store::{Change, Changed, Concerns, DOMAINS_MOST, Store, StoreError, Subject};
 
-use super::{NOW, on_both, user};
+use super::{NOW, execute, on_both, user};
 
 fn now(mode: Mode) -> Setting {
     Setting { mode: Some(mode), since: NOW, planned: None }
@@ -168,5 +168,32 @@ fn changes_at_once_are_all_kept_and_in_order() {
             }
             assert_eq!(mode(&store, name).await, None);
         }
+    });
+}
+
+#[test]
+fn more_domains_than_are_kept_in_memory_are_not_taken() {
+    on_both("modes_domains_most", async |place| {
+        place.open().await.close().await;
+        execute(
+            &place,
+            &format!(
+                "INSERT INTO domains (domain, mode, mode_since)
+                WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {DOMAINS_MOST})
+                SELECT 'domain' || i || '.example', 'notice', {NOW} FROM n UNION ALL SELECT '*', 'pop3', {NOW}"
+            ),
+        )
+        .await;
+        let store = place.open().await;
+        let domain = |name: &str| Subject::Domain(name.to_owned());
+        let one_more = domain("one-more.example");
+        let change = Change { subject: &one_more, actor: "ilze", reason: "x", now: NOW };
+        let refused = store.set(&change, &|_| Ok(now(Mode::Pop3))).await.expect_err("too many");
+        assert!(matches!(refused, StoreError::TooManyDomains) && !refused.is_outage(), "{refused}");
+        // One that is there can be changed, and everyone is none of them.
+        set(&store, &domain("domain7.example"), now(Mode::Brownout)).await;
+        assert_eq!(store.domains().get("domain7.example"), Some(now(Mode::Brownout)));
+        assert_eq!(store.domains().everyone(), Some(now(Mode::Pop3)));
+        assert_eq!(i64::try_from(store.domains().all().len()), Ok(DOMAINS_MOST + 1));
     });
 }
