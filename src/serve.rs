@@ -90,8 +90,7 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
     }
     let stop_usage = CancellationToken::new();
     let usage = tokio::spawn(usage::run::run(Arc::clone(&cx), stop_usage.clone()));
-    let stop_admin = CancellationToken::new();
-    let admin = admin::run(admin, &config, Arc::clone(&cx), logging.dropped.clone(), &stop_admin)?;
+    let admin = admin::run(admin, &config, Arc::clone(&cx), logging.dropped.clone())?;
     let stop_following = CancellationToken::new();
     let following = tokio::spawn(fleet::follow(Arc::clone(&cx), stop_following.clone()));
     let waves = tokio::spawn(carry_out_waves(Arc::clone(&cx)));
@@ -139,10 +138,9 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
     stop_following.cancel();
     let _ = following.await;
     let _ = waves.await;
+    // Last of those that use the state: until now the API shows how far the drain is.
+    admin.end().await;
     cx.store.close().await;
-    stop_admin.cancel();
-    // A scraper that holds its connection open does not hold us.
-    let _ = timeout(Duration::from_secs(1), admin.wait()).await;
     tracing::info!("shutdown: done");
     Ok(())
 }

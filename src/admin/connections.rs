@@ -44,8 +44,17 @@ const STALL: Duration = Duration::from_mins(1);
 /// After an error of accept nothing is accepted for this long, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop`; then requests under way are answered.
-pub async fn serve(listener: Listener, tls: Option<TlsAcceptor>, router: Router, stop: CancellationToken) {
+/// The two ends of serving.
+#[derive(Debug, Clone, Default)]
+pub struct Ends {
+    /// No further request is read; those under way are answered.
+    pub stop: CancellationToken,
+    /// Nothing is answered any more.
+    pub cut: CancellationToken,
+}
+
+/// Serves until `stop`; then requests under way are answered, but for those that are cut.
+pub async fn serve(listener: Listener, tls: Option<TlsAcceptor>, router: Router, Ends { stop, cut }: Ends) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     let connections = TaskTracker::new();
     loop {
@@ -65,9 +74,12 @@ pub async fn serve(listener: Listener, tls: Option<TlsAcceptor>, router: Router,
                 continue;
             }
         };
-        let (tls, router, stop) = (tls.clone(), router.clone(), stop.clone());
+        let (tls, router, stop, cut) = (tls.clone(), router.clone(), stop.clone(), cut.clone());
         connections.spawn(async move {
-            connection(accepted, tls, router, stop).await;
+            tokio::select! {
+                () = connection(accepted, tls, router, stop) => {}
+                () = cut.cancelled() => {}
+            }
             drop(permit);
         });
     }

@@ -40,7 +40,6 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing_appender::non_blocking::ErrorCounter;
@@ -52,6 +51,7 @@ use crate::session::Context;
 use crate::store::Moves;
 use crate::waves::count_moves;
 use change::of_store as store_problem;
+use connections::Ends;
 use hosts::Hosts;
 use listen::Listener;
 use problem::Problem;
@@ -144,14 +144,35 @@ impl Bound {
     }
 }
 
-/// Serves until `stop`; who waits for what is returned, waits for the end. It outlives the POP3 listeners, so that a drain can be watched.
+/// What serves. It outlives the POP3 listeners, so that a drain can be watched.
+#[derive(Debug)]
+pub struct Running {
+    listeners: TaskTracker,
+    ends: Ends,
+}
+
+impl Running {
+    /// Ends it: requests under way are answered, as far as that takes no longer than a request may take. When this
+    /// returns, nobody here uses the state any more.
+    pub async fn end(self) {
+        self.ends.stop.cancel();
+        if tokio::time::timeout(crate::api::DEADLINE, self.listeners.wait()).await.is_err() {
+            tracing::warn!(
+                "shutdown: requests to the API that take too long are cut off; what they began is undone"
+            );
+            self.ends.cut.cancel();
+            self.listeners.wait().await;
+        }
+    }
+}
+
+/// Begins to serve.
 pub fn run(
     bound: Bound,
     config: &Config,
     cx: Arc<Context>,
     log_dropped: ErrorCounter,
-    stop: &CancellationToken,
-) -> Result<TaskTracker, TlsError> {
+) -> Result<Running, TlsError> {
     let tls = config.admin.tls.then(|| tls::server(Arc::clone(&cx.certificates), "http/1.1")).transpose()?;
     let tls = tls.map(TlsAcceptor::from);
     let shared = Shared {
@@ -161,7 +182,7 @@ pub fn run(
         rates: Arc::new(Rates::new(config.admin.requests_per_second)),
         series: (config.metrics.users, usize::try_from(config.metrics.users_most).unwrap_or(usize::MAX)),
     };
-    let listeners = TaskTracker::new();
+    let (listeners, ends) = (TaskTracker::new(), Ends::default());
     for (offer, listener, address) in bound.0 {
         let hosts = match address {
             AdminAddress::Tcp(address) => Hosts::of(address.ip()),
@@ -169,10 +190,10 @@ pub fn run(
         };
         let router = around(offer.router(shared.clone()), hosts, Arc::clone(&shared.cx));
         let tls = tls.clone().filter(|_| offer == Offer::Api);
-        listeners.spawn(connections::serve(listener, tls, router, stop.clone()));
+        listeners.spawn(connections::serve(listener, tls, router, ends.clone()));
     }
     listeners.close();
-    Ok(listeners)
+    Ok(Running { listeners, ends })
 }
 
 /// What all listeners have in common.

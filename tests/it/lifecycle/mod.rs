@@ -1,8 +1,9 @@
-//! The life of the process as a service manager and an operator see it: the start here, the end in `drain`,
-//! new settings in `reload`.
+//! The life of the process as a service manager and an operator see it: the start here, the end in `drain` and for
+//! the API in `requests`, new settings in `reload`.
 
 mod drain;
 mod reload;
+mod requests;
 
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
