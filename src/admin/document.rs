@@ -1,5 +1,6 @@
 //! What the `OpenAPI` document says of every route alike: the token, the role, and all that can go wrong.
 
+use axum::http::Method;
 use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
@@ -74,6 +75,19 @@ pub(super) fn describe(role: Role, item: &mut PathItem) {
             }
         }
     }
+}
+
+/// The methods that a path takes.
+pub(super) fn methods(item: &PathItem) -> impl Iterator<Item = Method> {
+    let all = [
+        (Method::GET, &item.get),
+        (Method::PUT, &item.put),
+        (Method::POST, &item.post),
+        (Method::DELETE, &item.delete),
+        (Method::PATCH, &item.patch),
+        (Method::HEAD, &item.head),
+    ];
+    all.into_iter().filter_map(|(method, operation)| operation.is_some().then_some(method))
 }
 
 fn described(description: &str) -> RefOr<Response> {

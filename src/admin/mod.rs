@@ -1,7 +1,7 @@
 //! HTTP: the API for operators, metrics for Prometheus, probes for whoever balances load.
 //!
-//! A request comes in through [`listen`] and [`connections`], is wrapped by [`envelope`] and [`hosts`], shown to
-//! [`auth`] (with [`tokens`], [`token_file`] and [`rates`]), and answered by one of the [`routes`] or [`probes`].
+//! A request comes in through [`listen`] and [`connections`], is counted by `count`, wrapped by [`envelope`] and
+//! [`hosts`], shown to [`auth`] (with [`tokens`], [`token_file`] and [`rates`]), and answered by one of the [`routes`] or [`probes`].
 //! What goes wrong anywhere leaves as a [`problem`].
 
 pub mod audit;
@@ -9,6 +9,7 @@ pub mod auth;
 pub mod bulk;
 mod change;
 pub mod connections;
+mod count;
 mod document;
 pub mod domains;
 pub mod drain;
@@ -52,6 +53,7 @@ use crate::store::Moves;
 use crate::waves::count_moves;
 use change::of_store as store_problem;
 use connections::Ends;
+use count::Count;
 use hosts::Hosts;
 use listen::Listener;
 use problem::Problem;
@@ -182,13 +184,14 @@ pub fn run(
         rates: Arc::new(Rates::new(config.admin.requests_per_second)),
         series: (config.metrics.users, usize::try_from(config.metrics.users_most).unwrap_or(usize::MAX)),
     };
+    let count = Count::new(Arc::clone(&shared.cx), routes::names().into_iter().chain(probes::names()));
     let (listeners, ends) = (TaskTracker::new(), Ends::default());
     for (offer, listener, address) in bound.0 {
         let hosts = match address {
             AdminAddress::Tcp(address) => Hosts::of(address.ip()),
             AdminAddress::Unix(_) => Hosts::Any,
         };
-        let router = around(offer.router(shared.clone()), hosts, Arc::clone(&shared.cx));
+        let router = around(offer.router(shared.clone()), hosts, count.clone());
         let tls = tls.clone().filter(|_| offer == Offer::Api);
         listeners.spawn(connections::serve(listener, tls, router, ends.clone()));
     }
@@ -197,7 +200,8 @@ pub fn run(
 }
 
 /// What all listeners have in common.
-fn around(router: Router, hosts: Hosts, cx: Arc<Context>) -> Router {
+fn around(router: Router, hosts: Hosts, count: Count) -> Router {
+    let cx = Arc::clone(&count.cx);
     let panicked = move |_| -> Response {
         // The panic itself was written to the log by the hook.
         cx.metrics.process.panics.inc();
@@ -207,4 +211,5 @@ fn around(router: Router, hosts: Hosts, cx: Arc<Context>) -> Router {
         .layer(from_fn_with_state(hosts, hosts::check))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(envelope::envelope))
+        .layer(from_fn_with_state(count, count::count))
 }

@@ -13,6 +13,11 @@ use super::problem::Problem;
 use super::role::Role;
 use super::{Shared, auth};
 
+/// What all of these are, for who counts.
+pub(super) fn names() -> impl Iterator<Item = String> {
+    ["/live", "/ready", "/metrics", "/metrics/users"].into_iter().map(|path| format!("GET {path}"))
+}
+
 /// `/live` and `/ready`.
 pub(super) fn probes() -> Router<Shared> {
     Router::new().route("/live", get(|| async { "alive\n" })).route("/ready", get(ready))

@@ -69,6 +69,15 @@ pub(super) fn api() -> OpenApiRouter<Shared> {
     all
 }
 
+/// All routes as `GET /api/v1/users`.
+pub(super) fn names() -> Vec<String> {
+    let paths = api().into_openapi().paths.paths;
+    paths
+        .iter()
+        .flat_map(|(path, item)| document::methods(item).map(move |method| format!("{method} {path}")))
+        .collect()
+}
+
 /// The API's own description (`OpenAPI` 3.1).
 #[utoipa::path(
     get, path = "/api/v1/openapi.json", tag = "about", operation_id = "openapi",

@@ -89,7 +89,7 @@ async fn every_error_is_a_problem() {
         ("GET", "/query?nummer=1", json, "", 400, "unknown field"),
         ("GET", "/path/x", json, "", 400, "The path is not understood: Cannot parse `x`"),
     ] {
-        let router = around(trouble(), Hosts::Any, Arc::clone(&cx));
+        let router = around(trouble(), Hosts::Any, Count::new(Arc::clone(&cx), []));
         let request = Request::builder().method(method).uri(path).header(header::HOST, "x");
         let request = request.header(header::CONTENT_TYPE, media_type).body(body.to_owned().into());
         let (response, body) = ask(router, request.expect("a request")).await;
@@ -112,7 +112,7 @@ async fn every_answer_has_an_id_and_headers_for_browsers() {
     {
         for path in ["/path/1", "/named"] {
             let request = Request::get(path).header(header::HOST, "x").header(REQUEST_ID, given);
-            let router = around(trouble(), Hosts::Any, Arc::clone(&cx));
+            let router = around(trouble(), Hosts::Any, Count::new(Arc::clone(&cx), []));
             let (response, body) = ask(router, request.body(Body::empty()).expect("a request")).await;
             let headers = response.headers();
             assert_eq!(headers[REQUEST_ID] == given, taken, "{given:?}");
@@ -138,7 +138,7 @@ async fn another_host_is_not_answered() {
     let (cx, _directory) = context().await;
     let local = Hosts::of("127.0.0.1".parse().expect("an address"));
     let asked = async |uri: &str, hosts: &[&str]| {
-        let router = around(trouble(), local, Arc::clone(&cx));
+        let router = around(trouble(), local, Count::new(Arc::clone(&cx), []));
         let mut request = Request::get(uri);
         for host in hosts {
             request = request.header(header::HOST, *host);
@@ -177,7 +177,7 @@ async fn a_route_has_its_role_its_time_and_its_size() {
             rates: Arc::new(Rates::new(std::num::NonZeroU32::MIN)),
             series: (UserSeries::Off, 0),
         };
-        around(router.with_state(shared), Hosts::Any, Arc::clone(&cx))
+        around(router.with_state(shared), Hosts::Any, Count::new(Arc::clone(&cx), []))
     };
     let request = |method: Method, path: &str, body: Body| {
         Request::builder().method(method).uri(path).header(header::HOST, "x").body(body).expect("a request")
@@ -204,4 +204,45 @@ async fn a_route_has_its_role_its_time_and_its_size() {
     let (response, body) = ask(router(Role::Admin), request(Method::GET, "/slow", Body::empty())).await;
     assert_eq!(response.status(), 503);
     problem(&response, &body);
+}
+
+#[tokio::test]
+async fn answers_are_counted_by_routes_that_are_known() {
+    let (cx, _directory) = context().await;
+    let known = ["GET /path/{number}", "GET /panic"].map(str::to_owned);
+    let count = Count::new(Arc::clone(&cx), known);
+    for (method, path) in [
+        ("GET", "/path/1"),
+        ("HEAD", "/path/2"),
+        ("GET", "/path/x"),
+        ("GET", "/panic"),
+        // Not ours: neither names nor methods make series.
+        ("GET", "/nowhere"),
+        ("DELETE", "/path/1"),
+        ("BREW", "/teapot"),
+    ] {
+        let router = around(trouble(), Hosts::Any, count.clone());
+        let request = Request::builder().method(method).uri(path).header(header::HOST, "x");
+        ask(router, request.body(Body::empty()).expect("a request")).await;
+    }
+    let text = String::from_utf8(cx.metrics.encode().expect("metrics")).expect("UTF-8");
+    let counted = |line: &&str| line.starts_with("lastpop_admin_requests_total{");
+    let counted: Vec<&str> = text.lines().filter(counted).collect();
+    let series = |code: &str, route: &str, count: u32| {
+        format!(r#"lastpop_admin_requests_total{{code="{code}",route="{route}"}} {count}"#)
+    };
+    let expected: Vec<String> = [
+        ("2xx", "GET /panic", 0),
+        ("2xx", "GET /path/{number}", 2),
+        ("2xx", "other", 0),
+        ("4xx", "GET /panic", 0),
+        ("4xx", "GET /path/{number}", 1),
+        ("4xx", "other", 3),
+        ("5xx", "GET /panic", 1),
+        ("5xx", "GET /path/{number}", 0),
+        ("5xx", "other", 0),
+    ]
+    .map(|(code, route, count)| series(code, route, count))
+    .to_vec();
+    assert_eq!(counted, expected);
 }

@@ -3,6 +3,7 @@
 //! that a dashboard never waits for a first event. No label ever names a user; the newest waves are named, and
 //! come and go.
 
+mod admin;
 mod clients;
 mod policy;
 mod process;
@@ -15,6 +16,7 @@ mod waves;
 
 use prometheus::{Encoder, Registry, TextEncoder};
 
+pub use admin::{Admin, OTHER};
 pub use clients::Clients;
 pub use policy::Policy;
 pub use process::Process;
@@ -46,6 +48,8 @@ pub struct Metrics {
     pub waves: Waves,
     /// Who uses POP3.
     pub usage: Usage,
+    /// Requests over HTTP.
+    pub admin: Admin,
     /// The process itself.
     pub process: Process,
 }
@@ -62,6 +66,7 @@ impl Metrics {
             store: Store::new(&to)?,
             waves: Waves::new(&to)?,
             usage: Usage::new(&to)?,
+            admin: Admin::new(&to)?,
             process: Process::new(&to)?,
             registry: to.0,
         })

@@ -1,6 +1,6 @@
 //! The API against what Schemathesis makes of its document: requests that keep to it, and requests that do not. No
-//! answer may be an error of the server, or one that the document does not tell. What is left out is said in
-//! `tests/schemathesis/config.toml`. `IT_CASES` and `IT_SEED` change the defaults.
+//! answer may be an error of the server, or one that the document does not tell; and each operation has to succeed at
+//! times, or nothing was tested. What is left out is said in `tests/schemathesis/config.toml`. `IT_CASES` and `IT_SEED` change the defaults.
 
 use std::path::Path;
 use std::process::Command;
@@ -58,8 +58,17 @@ fn holds(changes: &[(&str, &str)], others: &[(&str, u32)]) {
         drop(sessions);
     }
     assert!(proxy.is_running());
+    let text = proxy.get("/metrics").1;
+    let of_the_api = |line: &&str| line.starts_with(SUCCESSES) && line.contains(" /api/v1/");
+    let successes: Vec<&str> = text.lines().filter(of_the_api).collect();
+    println!("{}", successes.join("\n"));
+    let never: Vec<&&str> = successes.iter().filter(|line| line.ends_with(" 0")).collect();
+    assert_eq!(never, [&format!("{SUCCESSES}POST /api/v1/drain\"}} 0")], "these never succeeded");
     assert!(proxy.metric_with("lastpop_sessions_total", "result=\"kicked\"") > 0, "nobody was sent away");
 }
+
+/// How metrics of answers to the API begin that are no errors.
+const SUCCESSES: &str = "lastpop_admin_requests_total{code=\"2xx\",route=\"";
 
 fn waves(proxy: &Proxy) {
     for (name, target) in WAVES {
