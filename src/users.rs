@@ -28,6 +28,9 @@ impl Default for Names {
     }
 }
 
+/// Longest name of a user, in octets: what a session can log in with, an `@`, and a domain that was added.
+pub const NAME_LONGEST: usize = 512 + 1 + 253;
+
 /// A user's canonical name. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserName(Arc<str>);
@@ -69,6 +72,11 @@ impl UserName {
         &self.0
     }
 
+    /// Can anybody log in with it?
+    pub fn can_be_said(&self) -> bool {
+        (1..=NAME_LONGEST).contains(&self.0.len()) && !self.0.contains(['\0', '\r', '\n'])
+    }
+
     /// What stands behind the last `@`, or nothing.
     pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
@@ -98,6 +106,16 @@ fn domain_or_empty<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_nobody_can_log_in_with() {
+        let said = |name: &str| UserName::stored(name).can_be_said();
+        assert!(said("anna") && said("an\tna@example.net") && said(&"x".repeat(NAME_LONGEST)));
+        assert!(!said("") && !said(&"x".repeat(NAME_LONGEST + 1)));
+        for odd in ["an\0na", "an\rna", "an\nna"] {
+            assert!(!said(odd), "{odd:?}");
+        }
+    }
 
     #[test]
     fn all_spellings_of_a_name_are_one_user() {

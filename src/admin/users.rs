@@ -13,9 +13,6 @@ use crate::api::{AuditList, AuditQuery, Change, Order, SetMode, UserDetail, User
 use crate::store::{Subject, Trail};
 use crate::users::UserName;
 
-/// Longest name of a user, in octets: what a session can log in with, an `@`, and a domain that was added.
-const MAX_NAME: usize = 512 + 1 + 253;
-
 /// Lists users, in the order of their names.
 #[utoipa::path(
     get, path = "/api/v1/users", tag = "users", operation_id = "list_users", params(UserQuery),
@@ -125,8 +122,7 @@ pub(super) async fn undo(
 /// The user whom a path names.
 pub(super) fn named(shared: &Shared, name: &str) -> Result<UserName, Problem> {
     let user = shared.canonical(name);
-    let spoken = !user.as_str().contains(['\0', '\r', '\n']);
-    if spoken && (1..=MAX_NAME).contains(&user.as_str().len()) {
+    if user.can_be_said() {
         return Ok(user);
     }
     let detail = "Nobody can log in with such a name: it is empty, too long, or has line ends or NUL in it.";

@@ -17,9 +17,6 @@ pub use lines::LINE_LONGEST;
 use lines::Lines;
 use problem::Problem;
 
-/// Octets of a user's name: a POP3 client cannot say a longer one.
-const USER_LONGEST: usize = 512;
-
 /// The word for no mode of one's own.
 const INHERIT: &str = "inherit";
 
@@ -200,12 +197,10 @@ fn header(fields: &[&str], content: Content) -> Result<Option<Columns>, Problem>
 fn user(names: &Names, written: &str) -> Result<UserName, Problem> {
     let written = written.trim();
     if written.is_empty() {
-        Err(Problem::NoUser)
-    } else if written.len() > USER_LONGEST || written.chars().any(char::is_control) {
-        Err(Problem::User)
-    } else {
-        Ok(names.canonical(written.as_bytes()))
+        return Err(Problem::NoUser);
     }
+    let user = names.canonical(written.as_bytes());
+    if user.can_be_said() { Ok(user) } else { Err(Problem::User) }
 }
 
 fn language(tag: &str) -> Result<Option<Language>, Problem> {

@@ -1,6 +1,7 @@
 //! What can be wrong with a line of an import, in sentences for the person who wrote it.
 
-use super::{LINE_LONGEST, USER_LONGEST};
+use super::LINE_LONGEST;
+use crate::users::NAME_LONGEST;
 
 /// Characters of a word that are repeated to whoever wrote it.
 const REPEATED: usize = 40;
@@ -23,7 +24,7 @@ pub(super) enum Problem {
     #[error("The line names no user.")]
     NoUser,
     #[error(
-        "The name of a user has at most {USER_LONGEST} octets and no control characters; this one is none."
+        "Nobody can log in with such a name: it has more than {NAME_LONGEST} octets, or line ends or NUL in it."
     )]
     User,
     #[error(
