@@ -121,7 +121,7 @@ fn what_a_file_may_look_like() {
 #[test]
 fn an_export_can_be_imported() {
     let lastpop = Lastpop::shared(Over::Unix);
-    lastpop.import("a@export.example,pop3\nb@export.example,notice\nc/d@export.example,imap-only\n");
+    lastpop.import("a@export.example,pop3\nb@export.example,notice\n\"c,\td@export.example\",imap-only\n");
     lastpop.because(&["user", "set", "b@export.example", "inherit", "--from", "2099-12-01"]).fine(&[]);
     lastpop
         .fed(&["user", "import", "-", WHY[0], WHY[1]], "user,mode,language\na@export.example,pop3,lv\n")
@@ -133,7 +133,7 @@ fn an_export_can_be_imported() {
         "user,mode,from,language,domain,effective_mode,effective_rule,first_seen,",
         "\na@export.example,pop3,,lv,export.example,pop3,user,",
         "\nb@export.example,inherit,2099-12-01T00:00:00Z,,export.example,notice,user,",
-        "\nc/d@export.example,imap-only,,,export.example,imap-only,user,",
+        "\n\"c,\td@export.example\",imap-only,,,export.example,imap-only,user,",
     ]);
     let path = lastpop.path("users.ndjson");
     assert_eq!(export(&["--output", &path, "--ndjson"]).fine(&[]).stdout, "");

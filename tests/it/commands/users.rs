@@ -200,6 +200,9 @@ fn several_users_and_some_that_are_unknown() {
     let history = lastpop.run(&["user", "history", "nobody@several.example", "--format", "table"]);
     assert_eq!(history.fine(&[]).stdout, "(none)\n");
     lastpop.because(&["user", "set", "a\nb", "pop3"]).failed(1, &["Nobody can log in with such a name"]);
+    // Who can log in can be set, and plays with nobody's columns.
+    let odd = lastpop.because(&["user", "set", "a\tb@several.example", "pop3"]);
+    assert_eq!(changes(&odd), "a\\tb@several.example\tinherit\tpop3\tpop3\tuser\t\tfalse\n");
 }
 
 #[test]
