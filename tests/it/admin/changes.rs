@@ -61,7 +61,7 @@ fn what_is_done_is_not_told_as_not_done() {
     // Neither can what else has changed be read.
     let import = || {
         let rows = "user,mode\nanna@example.net,imap-only\n";
-        proxy.api("POST", "/api/v1/users/import?reason=a+list", ADMIN, rows)
+        proxy.api("POST", "/api/v1/import?reason=a+list", ADMIN, rows)
     };
     assert_eq!(without("domains", &import).json()["changed"], 1);
     wait::until("it is in force", || {
