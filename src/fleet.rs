@@ -18,6 +18,7 @@ pub async fn follow(cx: Arc<Context>, stop: CancellationToken) {
     stop.run_until_cancelled(async {
         let mut messages = None;
         let mut up = true;
+        let mut unreadable = Arc::default();
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -42,6 +43,7 @@ pub async fn follow(cx: Arc<Context>, stop: CancellationToken) {
                     trail has all that are left"
                 );
             }
+            tell_unreadable(&cx, &mut unreadable);
             match result {
                 Ok(()) if !up => tracing::info!("the state store is back"),
                 Err(error) if up => {
@@ -53,6 +55,24 @@ pub async fn follow(cx: Arc<Context>, stop: CancellationToken) {
         }
     })
     .await;
+}
+
+/// Says when there are rules that are not in force here because they cannot be understood, and when there are others.
+fn tell_unreadable(cx: &Context, told: &mut Arc<Vec<String>>) {
+    let unreadable = cx.store.domains().unreadable();
+    if unreadable != *told {
+        if let Some(first) = unreadable.first() {
+            let domains = unreadable.len();
+            tracing::error!(
+                domains,
+                first,
+                "rules of domains are not in force here: they cannot be understood"
+            );
+        } else {
+            tracing::info!("all rules of domains are in force here again");
+        }
+        *told = unreadable;
+    }
 }
 
 /// Looks at the generation, and makes sure that later messages are heard.

@@ -169,6 +169,13 @@ pub(super) fn of_store(error: StoreError) -> Problem {
         | StoreError::NothingToUndo(_)
         | StoreError::Superseded(_)
         | StoreError::Wave(_) => StatusCode::CONFLICT,
+        StoreError::Foreign(_) => {
+            tracing::error!(%error, "the state cannot be understood");
+            return Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("Nothing was changed: {error} A newer lastpop may know it."),
+            );
+        }
         StoreError::Busy => {
             let detail = "Other changes are under way, such as one of many users, and this one did not get its turn. \
                 Nothing was changed; try again in a minute.";

@@ -25,6 +25,8 @@ pub(super) const COUNT: &str = "SELECT count(*) FROM domains WHERE domain <> '*'
 #[derive(Debug, Default)]
 pub struct Domains {
     all: ArcSwap<HashMap<String, Setting>>,
+    /// What is wrong with rows that were left out.
+    unreadable: ArcSwap<Vec<String>>,
     /// Whose turn it is to read: what was read earlier must not take the place of what was read later.
     turn: Mutex<()>,
 }
@@ -45,25 +47,40 @@ impl Domains {
         self.all.load_full()
     }
 
+    /// Rules that are there and that cannot be understood, such as those of a newer version: nothing is in force of
+    /// them here. A sentence for each.
+    pub fn unreadable(&self) -> Arc<Vec<String>> {
+        self.unreadable.load_full()
+    }
+
     /// Reads all of them again.
     pub(super) async fn refresh(&self, database: &Database) -> Result<(), StoreError> {
         let _turn = self.turn.lock().await;
-        self.all.store(Arc::new(in_time(LOOKUP, read(database)).await?));
+        let (all, unreadable) = in_time(LOOKUP, read(database)).await?;
+        self.all.store(Arc::new(all));
+        self.unreadable.store(Arc::new(unreadable));
         Ok(())
     }
 }
 
 type Found = (String, Option<String>, i64, Option<String>, Option<i64>);
 
-async fn read(database: &Database) -> Result<HashMap<String, Setting>, StoreError> {
+/// What is set, and what is wrong with what cannot be understood: one row of those must not hold up all others.
+async fn read(database: &Database) -> Result<(HashMap<String, Setting>, Vec<String>), StoreError> {
     // There are no more than these, unless somebody else put them there; then it is the same ones each time.
     let query =
         "SELECT domain, mode, mode_since, planned_mode, planned_from FROM domains ORDER BY domain LIMIT $1";
     let most = DOMAINS_MOST + 1;
     let rows: Vec<Found> = on!(database, pool => sqlx::query_as(query).bind(most).fetch_all(pool).await)?;
-    let set = |(domain, mode, since, planned_mode, planned_from): Found| {
+    let (mut all, mut unreadable) = (HashMap::with_capacity(rows.len()), Vec::new());
+    for (domain, mode, since, planned_mode, planned_from) in rows {
         let row = Row { mode, since: Some(since), planned_mode, planned_from };
-        Ok((domain, setting(&row)?))
-    };
-    rows.into_iter().map(set).collect()
+        match setting(&row) {
+            Ok(setting) => {
+                all.insert(domain, setting);
+            }
+            Err(error) => unreadable.push(format!("{domain}: {error}")),
+        }
+    }
+    Ok((all, unreadable))
 }

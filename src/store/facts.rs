@@ -78,7 +78,7 @@ impl Store {
         }
         let reading = self.known.read(user);
         let read = in_time(LOOKUP, self.read_facts(user)).await;
-        self.away.store(read.is_err(), Ordering::Relaxed);
+        self.away.store(read.as_ref().is_err_and(StoreError::is_away), Ordering::Relaxed);
         match (read, cached) {
             (Ok(facts), _) => Ok(self.known.keep(user, &reading, facts)),
             (Err(_), Some(known)) => Ok(known),

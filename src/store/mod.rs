@@ -221,16 +221,9 @@ impl StoreError {
         matches!(self, Self::Unsure(_) | Self::Slow)
     }
 
-    /// Is it the store that failed, rather than whoever asked?
-    pub const fn is_outage(&self) -> bool {
-        !matches!(
-            self,
-            Self::TooManyDomains
-                | Self::NothingToUndo(_)
-                | Self::Superseded(_)
-                | Self::Wave(_)
-                | Self::Redownload(_)
-        )
+    /// Is the store away? Who answers with something that cannot be understood is there.
+    const fn is_away(&self) -> bool {
+        !matches!(self, Self::Foreign(_))
     }
 }
 

@@ -3,6 +3,7 @@
 mod bulk;
 mod copy;
 mod daily;
+mod foreign;
 mod lists;
 mod lost;
 mod modes;
