@@ -129,6 +129,8 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
     }
     // And their replies.
     let _ = timeout(CLOSE, sessions.wait()).await;
+    // A step of a wave that has begun is carried out to its end, and a file has one writer: usage comes after it.
+    let _ = waves.await;
     stop_usage.cancel();
     if timeout(USAGE, usage).await.is_err() {
         tracing::error!(
@@ -137,7 +139,6 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
     }
     stop_following.cancel();
     let _ = following.await;
-    let _ = waves.await;
     // Last of those that use the state: until now the API shows how far the drain is.
     admin.end().await;
     cx.store.close().await;

@@ -1,13 +1,15 @@
 //! Many who wait for one change of many users: they are told soon, and nobody else notices.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use lastpop::config::StateUrl;
 use lastpop::policy::{Mode, Setting};
 use lastpop::store::{Change, Changed, Select, Store, StoreError, Subject};
+use lastpop::usage::Delta;
 use sqlx::{Connection as _, Executor as _, PgConnection, SqliteConnection};
 
-use super::{NOW, Place, file, on_both, user};
+use super::{NOW, Place, file, on_both, once, sqlite, user};
 
 /// More than either database has connections.
 const WAITING: usize = 40;
@@ -80,4 +82,17 @@ fn who_waits_for_a_change_of_many_keeps_nobody_else_waiting() {
         other.ends().await;
         assert_eq!(set(&store, "anna").await.expect("its turn").generation, 2);
     });
+}
+
+/// Whoever writes usage tries again then, for as long as it takes, also at shutdown.
+#[tokio::test]
+async fn another_writer_to_the_file_is_no_outage() {
+    let place = sqlite();
+    let store = place.open().await;
+    let other = Other::begins(&place).await;
+    let rows = [(user("anna"), Delta::refused(NOW, IpAddr::V4(Ipv4Addr::LOCALHOST)))];
+    let written = store.add_usage(&once(), &rows).await;
+    assert!(matches!(written, Err(StoreError::Busy)), "{written:?}");
+    other.ends().await;
+    store.add_usage(&once(), &rows).await.expect("written");
 }
