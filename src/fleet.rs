@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::session::Context;
-use crate::store::{Message, Messages, StoreError};
+use crate::store::{Concerns, Message, Messages, StoreError};
 
 /// How often the generation is looked at: the longest that a flip on another proxy takes to hold here.
 const LOOK: Duration = Duration::from_secs(1);
@@ -112,14 +112,17 @@ async fn next(messages: &mut Option<Messages>) -> Result<Message, StoreError> {
 
 async fn heed(cx: &Context, message: Message) -> Result<(), StoreError> {
     match message {
-        Message::Changed(generation, concerns) => cx.store.changed(generation, &concerns).await,
+        Message::Changed(generation, concerns) => {
+            cx.store.changed(generation, &concerns).await?;
+            if let Concerns::User(user) = &concerns {
+                cx.store.read_again(user).await;
+            }
+        }
         Message::Outdated(user) => {
             cx.store.outdated(&user);
-            Ok(())
+            cx.store.read_again(&user).await;
         }
-        Message::Kick(user) => {
-            cx.live.kick_user(&user);
-            Ok(())
-        }
+        Message::Kick(user) => cx.live.kick_user(&user),
     }
+    Ok(())
 }

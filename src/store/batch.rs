@@ -131,6 +131,9 @@ impl Store {
     pub(super) async fn announce(&self, generation: i64, concerns: &Concerns) {
         drop(self.changed(generation, concerns).await);
         self.tell(generation, concerns).await;
+        if let Concerns::User(user) = concerns {
+            self.read_again(user).await;
+        }
     }
 
     /// The same for a change of so many users. Without any there is nothing to read again but a few domains.

@@ -254,7 +254,7 @@ impl Store {
             Ok(Changed { id, before, after, generation })
         });
         let changed = changed?;
-        self.announce(changed.generation, &subject.concerns()).await;
+        self.made(subject, &changed).await;
         Ok(changed)
     }
 
@@ -306,8 +306,19 @@ impl Store {
             Ok(Changed { id, before, after, generation })
         });
         let changed = changed?;
-        self.announce(changed.generation, &subject.concerns()).await;
+        self.made(subject, &changed).await;
         Ok(changed)
+    }
+}
+
+impl Store {
+    /// A change was committed.
+    async fn made(&self, subject: &Subject, changed: &Changed) {
+        if let Subject::User(user) = subject {
+            // Whatever happens to the database from here on.
+            self.known.amend(user, |facts| facts.setting = changed.after);
+        }
+        self.announce(changed.generation, &subject.concerns()).await;
     }
 }
 

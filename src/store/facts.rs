@@ -86,6 +86,15 @@ impl Store {
         }
     }
 
+    /// Reads again what is known of a user, if anything is: should the database go away before the next login, that one
+    /// goes by what was changed, and not by what was so before.
+    pub async fn read_again(&self, user: &UserName) {
+        if self.known.get(user).is_some() {
+            // Without an answer it is old, and read at the next login.
+            let _ = self.facts(user).await;
+        }
+    }
+
     fn is_fresh(&self, user: &UserName, facts: &Facts) -> bool {
         self.hearing.since(facts.heard) && self.generation.is_fresh(user, facts.generation)
     }
