@@ -1,12 +1,13 @@
 //! Modes and notices in front of a real Dovecot: what a notice leaves alone in `maildrop`, real clients in
 //! `clients`, two proxies on one state in `fleet`, proxies that
-//! cannot hear each other in `deaf`, and a state that is away in `away`.
+//! cannot hear each other in `deaf`, a state that is away in `away`, and all of it at once in `outage`.
 
 mod away;
 mod clients;
 mod deaf;
 mod fleet;
 mod maildrop;
+mod outage;
 mod waves;
 
 use std::time::{Duration, Instant};

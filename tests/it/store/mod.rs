@@ -21,14 +21,16 @@ mod waves_at_once;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use lastpop::config::StateUrl;
-use lastpop::store::{Once, Permit, Store};
+use lastpop::store::{Once, Permit, Store, StoreError};
 use lastpop::users::UserName;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::support::postgres::Postgres;
+use crate::support::wait::DEADLINE;
 
 /// The moment at which most of these tests play, in Unix seconds.
 const NOW: i64 = 1_790_000_000;
@@ -46,7 +48,15 @@ pub(crate) struct Place {
 
 impl Place {
     async fn open(&self) -> Store {
-        Store::open(&self.url, NOW).await.expect("a store")
+        let end = Instant::now() + DEADLINE;
+        loop {
+            match Store::open(&self.url, NOW).await {
+                // A process that another test is about to start has all files of this one until it runs, and with them
+                // the lock of a store that was closed.
+                Err(StoreError::InUse { .. }) if Instant::now() < end => tokio::task::yield_now().await,
+                opened => return opened.expect("a store"),
+            }
+        }
     }
 
     /// What the database itself says: the columns of each row that `from` names, with `|` between them; `-` is

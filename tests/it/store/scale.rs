@@ -9,12 +9,13 @@ use lastpop::store::{InForce, Inherited, Select, Store};
 use sqlx::AssertSqlSafe;
 
 use super::{NOW, Place, on_both, user};
+use crate::support::is_full;
 
 /// Lookups that are timed.
 const LOOKUPS: usize = 2_000;
 
 fn users() -> i64 {
-    if std::env::var_os("IT_FULL").is_some() { 1_000_000 } else { 20_000 }
+    if is_full() { 1_000_000 } else { 20_000 }
 }
 
 /// Rows for `count` users of 50 domains, every tenth with a mode, all seen within 100 days.

@@ -16,6 +16,7 @@ use lastpop::users::UserName;
 
 use super::waves::{CONFIGURED, name, new, order};
 use super::{ANY, NOW, count, on_both, once, user};
+use crate::support::is_full;
 
 fn users(many: u32) -> Vec<UserName> {
     (0..many).map(|number| user(&format!("user{number:07}@domain{}.example", number % 100))).collect()
@@ -197,7 +198,7 @@ fn progress_is_counted_by_one_for_all() {
 
 #[test]
 fn a_million_users_are_imported_and_moved() {
-    let many = if std::env::var_os("IT_FULL").is_some() { 1_000_000 } else { 20_000 };
+    let many = if is_full() { 1_000_000 } else { 20_000 };
     // As many domains as a configuration may name.
     let domains = (0..10_000).map(|number| (format!("configured{number}.example"), Mode::Notice)).collect();
     let configured = &Configured { mode: Mode::Pop3, domains };

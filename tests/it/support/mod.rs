@@ -14,3 +14,8 @@ pub(crate) mod proxy;
 pub(crate) mod relay;
 pub(crate) mod setting;
 pub(crate) mod wait;
+
+/// Are the long tests asked for, with real numbers and real minutes (`IT_FULL=1`, `tests/run.sh --full`)?
+pub(crate) fn is_full() -> bool {
+    std::env::var_os("IT_FULL").is_some()
+}

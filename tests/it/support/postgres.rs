@@ -136,6 +136,13 @@ impl Postgres {
         }
     }
 
+    /// Every process of it is killed and can do nothing about it, as the kernel does it that runs out of memory.
+    pub(crate) fn kill(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.kill();
+        }
+    }
+
     /// Starts it again, with the same port and with all that was committed.
     pub(crate) fn start_again(&mut self) {
         assert!(self.server.is_none(), "PostgreSQL was not stopped");
@@ -247,6 +254,44 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Kills it and its children at once.
+    fn kill(mut self) {
+        let signal = |name: &str, processes: &[String]| {
+            // Some may have ended by themselves.
+            let _ =
+                Command::new("kill").arg(format!("-{name}")).args(processes).stderr(Stdio::null()).status();
+        };
+        let postmaster = self.child.id().to_string();
+        // It must not have more children meanwhile, nor see them die.
+        signal("STOP", std::slice::from_ref(&postmaster));
+        let mut all = children(&postmaster);
+        all.push(postmaster);
+        signal("KILL", &all);
+        wait::until("PostgreSQL is gone", || self.child.try_wait().expect("wait for PostgreSQL"));
+        wait::until("its children are gone", || all.iter().all(|process| is_gone(process)).then_some(()));
+    }
+}
+
+/// The state of a process, as one letter, and its parent.
+fn status(process: &str) -> Option<(String, String)> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name before may hold anything, in parentheses.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?.to_owned(), fields.next()?.to_owned()))
+}
+
+fn children(parent: &str) -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").expect("/proc");
+    let names = processes.filter_map(|process| process.ok()?.file_name().into_string().ok());
+    names.filter(|process| status(process).is_some_and(|(_, theirs)| theirs == parent)).collect()
+}
+
+/// A dead process may wait for somebody to ask how it ended.
+fn is_gone(process: &str) -> bool {
+    status(process).is_none_or(|(state, _)| state == "Z")
+}
+
 /// A program of the newest version that is installed.
 fn program(name: &str) -> PathBuf {
     let versions =
@@ -291,11 +336,13 @@ fn it_starts_stops_and_comes_back_with_what_was_committed() {
     postgres.psql("first", "CREATE TABLE t (name TEXT); INSERT INTO t VALUES ('a'), ('B'), ('c')");
     // By language.
     assert_eq!(postgres.psql("first", "SELECT name FROM t ORDER BY name"), "a\nB\nc");
-    postgres.stop();
-    assert!(!postgres.is_ready());
-    assert_eq!(postgres.url("first"), url, "needs no server");
-    postgres.start_again();
-    assert_eq!(postgres.psql("first", "SELECT count(*), max(name) FROM t"), "3|c");
+    for end in [Postgres::stop, Postgres::kill] {
+        end(&mut postgres);
+        assert!(!postgres.is_ready());
+        assert_eq!(postgres.url("first"), url, "needs no server");
+        postgres.start_again();
+        assert_eq!(postgres.psql("first", "SELECT count(*), max(name) FROM t"), "3|c");
+    }
     assert_eq!(postgres.psql("postgres", "SHOW fsync"), "on");
 }
 

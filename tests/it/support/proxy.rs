@@ -12,6 +12,7 @@ use rustls::ClientConfig;
 use tempfile::TempDir;
 
 use super::api::{self, Answer};
+use super::clock::swept;
 use super::dovecot::{Dovecot, User};
 use super::pop3::{Pop3, Transport};
 use super::process::terminate;
@@ -124,6 +125,13 @@ impl Proxy {
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "kill -{name}");
+    }
+
+    /// Kills the process, which can do nothing about it.
+    pub(crate) fn kill(&mut self) {
+        self.signal("KILL");
+        assert_eq!(self.exit_code(), None, "it was not killed");
+        swept(self.child.id());
     }
 
     /// Has the process not ended yet?

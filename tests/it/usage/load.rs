@@ -12,6 +12,7 @@ use lastpop::usage::summary::Rules;
 use lastpop::usage::{Ended, Ledger, Login, Mailbox, UNKNOWN, upkeep};
 use lastpop::users::UserName;
 
+use crate::support::is_full;
 use crate::support::postgres::Postgres;
 use crate::support::wait;
 
@@ -29,7 +30,7 @@ const COUNTED: i64 = 1_800;
 
 /// Logins a second, and rows written for them at most: a thousand for two hundred, or in the same proportion.
 fn scale() -> i64 {
-    if std::env::var_os("IT_FULL").is_some() { 1_000 } else { 50 }
+    if is_full() { 1_000 } else { 50 }
 }
 
 struct Load {
@@ -167,7 +168,7 @@ fn float(number: u64) -> f64 {
 #[test]
 fn a_pending_user_takes_some_hundred_octets() {
     const USERS: u32 = 1_000_000;
-    if std::env::var_os("IT_FULL").is_none() {
+    if !is_full() {
         return;
     }
     let resident = || {
