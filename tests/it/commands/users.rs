@@ -277,10 +277,15 @@ fn hidden_messages_come_back() {
     let header = "user\tsince\tmessages\tdone\tdry_run\n";
     let dry = unhide(&["--dry-run"]);
     assert_eq!(dry.fine(&[]).stdout, format!("{header}hides@hidden.example\t\t2\tfalse\ttrue\n"));
-    assert_eq!((dry.stderr.as_str(), since()), (UNCHANGED, serde_json::Value::Null));
+    let would = "lastpop: hides@hidden.example: Nothing was changed. The order would be carried out at the customer's next \
+        login.\n";
+    assert_eq!((dry.stderr, since()), (format!("{would}{UNCHANGED}"), serde_json::Value::Null));
     let later = unhide(&["--since", "2026-11-01"]);
     assert_eq!(later.fine(&[]).stdout, format!("{header}hides@hidden.example\t2026-11-01\t\tfalse\tfalse\n"));
     assert_eq!(since(), "2026-11-01");
+    let said =
+        "hides@hidden.example: The order is recorded, and is carried out at the customer's next login.\n";
+    assert_eq!(later.stderr, format!("lastpop: {said}"));
     unhide(&["--format", "table"]).fine(&["user", "messages", "done", "hides@hidden.example", "2", "no"]);
     assert_eq!(since(), "1970-01-01");
     wait::until("the messages are back", || {
