@@ -1,5 +1,6 @@
 //! The commands on the API, against a lastpop that is running: they find it by its configuration.
 
+use std::path::PathBuf;
 use std::process::Output;
 
 use crate::support::api::{ADMIN, OPERATOR, VIEWER};
@@ -11,10 +12,23 @@ pub(super) fn run(proxy: &Proxy, token: &str, arguments: &[&str]) -> Output {
     lastpop()
         .args(arguments)
         .arg("--config")
-        .arg(proxy.file())
+        .arg(configuration(proxy))
         .env("LASTPOP_TOKEN", token)
         .output()
         .expect("start lastpop")
+}
+
+/// The configuration with the port that lastpop got: no other program can have taken it meanwhile.
+fn configuration(proxy: &Proxy) -> PathBuf {
+    let text = std::fs::read_to_string(proxy.file()).expect("the configuration");
+    let mut configuration: toml::Table = toml::from_str(&text).expect("a configuration in TOML");
+    let address = configuration["admin"]["address"].as_str().expect("an address").to_owned();
+    if let Some(host) = address.strip_suffix(":0") {
+        configuration["admin"]["address"] = format!("{host}:{}", proxy.endpoints.admin).into();
+    }
+    let file = proxy.file().with_file_name("commands.toml");
+    std::fs::write(&file, configuration.to_string()).expect("write the configuration");
+    file
 }
 
 /// What a command that went well printed.
@@ -46,25 +60,17 @@ fn who_kick_drain(proxy: &mut Proxy, dovecot: &Dovecot) {
     assert_eq!(proxy.exit_code(), Some(0));
 }
 
-/// An address of this machine that was free a moment ago: the commands read it in the configuration.
-pub(super) fn free_address() -> String {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    format!("\"{}\"", free.local_addr().expect("its address"))
-}
-
 #[test]
 fn over_tcp() {
     let dovecot = Dovecot::start();
-    let changes = [("admin.address", &*free_address())];
-    let mut proxy = Proxy::start_with(&dovecot, Upstream::Plain, &changes, &[]);
+    let mut proxy = Proxy::start(&dovecot, Upstream::Plain);
     who_kick_drain(&mut proxy, &dovecot);
 }
 
 #[test]
 fn over_tls() {
     let dovecot = Dovecot::start();
-    let changes = [("admin.address", &*free_address()), ("admin.tls", "true")];
-    let proxy = Proxy::start_with(&dovecot, Upstream::Plain, &changes, &[]);
+    let proxy = Proxy::start_with(&dovecot, Upstream::Plain, &[("admin.tls", "true")], &[]);
     let authority = dovecot.certificates.authority.display().to_string();
     let who = printed(&run(&proxy, VIEWER, &["who", "--ca-file", &authority]));
     assert!(who.starts_with("session\tuser\t"), "{who}");
