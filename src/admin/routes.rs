@@ -1,7 +1,7 @@
 //! All routes of the API, each behind the role that it needs, and the document that says so.
 //!
 //! To add one: write a handler with `#[utoipa::path]` in a file of this folder, and name it below the role that
-//! it needs. Its token, role and limits come from here, and what the document says of them from [`document`].
+//! it needs. Its token, role and limits come from here, and what the document says of them from `document`.
 
 use std::time::Duration;
 

@@ -85,7 +85,7 @@ pub enum Failure {
     /// The upstream is away, or failed.
     #[error("the upstream failed: {0}")]
     Upstream(#[source] Error),
-    /// [`LONGEST`] is over, or the upstream says nothing.
+    /// A minute is over, or the upstream says nothing.
     #[error("the upstream takes too long")]
     Timeout,
     /// The state failed.

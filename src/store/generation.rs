@@ -4,7 +4,7 @@
 //! number that was known when it was read, and is read again once a change that may concern it has a higher one. The
 //! users are spread over 256 groups, so that a flip of one user makes few others be read again, while a flip
 //! of a million is still one number. A fact that cannot be read again, because the database is away, holds on.
-//! Whatever raises no number is told to whoever listens: see [`super::hearing`].
+//! Whatever raises no number is told to whoever listens: see `hearing`.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicI64, Ordering};
