@@ -154,13 +154,14 @@ pub struct Running {
 }
 
 impl Running {
-    /// Ends it: requests under way are answered, as far as that takes no longer than a request may take. When this
-    /// returns, nobody here uses the state any more.
+    /// Ends it: requests under way are answered, but for those that take longer than a request for one user may take.
+    /// When this returns, nobody here uses the state any more.
     pub async fn end(self) {
         self.ends.stop.cancel();
         if tokio::time::timeout(crate::api::DEADLINE, self.listeners.wait()).await.is_err() {
             tracing::warn!(
-                "shutdown: requests to the API that take too long are cut off; what they began is undone"
+                "shutdown: requests to the API that take too long are cut off; whether they were carried out, the audit \
+                trail says"
             );
             self.ends.cut.cancel();
             self.listeners.wait().await;
