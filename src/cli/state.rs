@@ -52,16 +52,21 @@ impl State {
                 let config = config::load(&config)?;
                 let rows = copy::backup(&config.state.url, &file).await?;
                 println!(
-                    "{}: {rows} rows. Try it: `lastpop state restore` into an empty state.",
-                    file.display()
+                    "{}: {}. Try it: `lastpop state restore` into an empty state.",
+                    file.display(),
+                    counted(rows)
                 );
             }
             Command::Restore { file, config } => {
                 let config = config::load(&config)?;
                 let rows = copy::restore(&file, &config.state.url).await?;
-                println!("{rows} rows were restored. lastpop can be started now.");
+                println!("Restored {}. lastpop can be started now.", counted(rows));
             }
         }
         Ok(())
     }
+}
+
+fn counted(rows: u64) -> String {
+    if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }
 }

@@ -3,12 +3,13 @@
 //! Adopted and pinned unique-ids cannot be made again, so a backup must be possible while proxies run, and it must be
 //! one moment's truth: it is read within one transaction. The file is itself a state that a proxy can use.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures_util::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::database::{Database, Waits, on, transaction};
+use super::database::{Database, Waits, on, transaction, writing};
+use super::lock::Lock;
 use super::{StoreError, lease, migrate};
 use crate::config::StateUrl;
 
@@ -16,7 +17,13 @@ use crate::config::StateUrl;
 const CHUNK: usize = 200;
 
 /// Tables that belong to the moment, or that migrating fills.
-const NOT_COPIED: [&str; 4] = ["leases", "usage_writers", "_sqlx_migrations", "schema_needs"];
+const NOT_COPIED: [&str; 5] =
+    ["leases", "usage_writers", "_sqlx_migrations", "schema_needs", "unfinished_backup"];
+
+/// A table that is in a backup as long as that is not whole: one that broke off looks like an empty state otherwise.
+const MARK: &str = "CREATE TABLE unfinished_backup (one BIGINT)";
+const MARKED: &str = "SELECT count(*) FROM sqlite_master WHERE name = 'unfinished_backup'";
+const UNMARK: &str = "DROP TABLE IF EXISTS unfinished_backup";
 
 /// A column's value. There are no other types, see the migrations.
 enum Value {
@@ -32,29 +39,65 @@ struct Column {
     kind: String,
 }
 
-/// Copies the state at `url` into a new file, while proxies may be using it. Gives the number of rows.
+/// Copies the state at `url` into a new file, while proxies may be using it. Gives the number of rows. The file has its
+/// name only when it holds everything.
 pub async fn backup(url: &StateUrl, file: &Path) -> Result<u64, StoreError> {
     if file.exists() {
         return Err(StoreError::NotEmpty(format!("{} is there already", file.display())));
     }
     let from = Database::connect_beside(url).await?;
     migrate::check(&from).await?;
-    let to = Database::connect(&StateUrl::Sqlite(file.to_owned())).await?;
-    lease::prepare(&to).await?;
-    migrate::run(&to).await?;
-    let copied = copy(&from, &to, &to).await;
+    let partial = named(file, ".partial");
+    let lock = Lock::take(&partial)?;
+    // Of one that broke off.
+    remove(&partial);
+    let copied = written(&from, &partial, lock).await;
     from.close().await;
+    let renamed = copied.and_then(|rows| {
+        let failed = |source| StoreError::Renamed { from: partial.clone(), to: file.to_owned(), source };
+        std::fs::rename(&partial, file).map_err(failed)?;
+        Ok(rows)
+    });
+    remove(&partial);
+    let _ = std::fs::remove_file(named(&partial, ".lock"));
+    renamed
+}
+
+/// Copies the state into a new file, which is marked until all of it is there.
+async fn written(from: &Database, partial: &Path, lock: Lock) -> Result<u64, StoreError> {
+    let to = Database::file(partial, true, lock).await?;
+    let copied = async {
+        writing!(&to, connection => sqlx::query(MARK).execute(&mut *connection).await.map(drop))?;
+        lease::prepare(&to).await?;
+        migrate::run(&to).await?;
+        copy(from, &to, &to).await
+    }
+    .await;
     to.close().await;
-    let lock =
-        file.with_file_name(format!("{}.lock", file.file_name().unwrap_or_default().to_string_lossy()));
-    // It was ours alone, and a backup needs none.
-    let _ = std::fs::remove_file(lock);
     copied
+}
+
+/// The path with something behind its name.
+fn named(path: &Path, more: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(more);
+    PathBuf::from(name)
+}
+
+/// Removes a state and what `SQLite` keeps beside it, as far as there is anything.
+fn remove(state: &Path) {
+    for more in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(named(state, more));
+    }
 }
 
 /// Copies a backup into the state at `url`, which must have nothing in it. Gives the number of rows.
 pub async fn restore(file: &Path, url: &StateUrl) -> Result<u64, StoreError> {
     let from = Database::connect_beside(&StateUrl::Sqlite(file.to_owned())).await?;
+    let marked: i64 = on!(&from, pool => sqlx::query_scalar(MARKED).fetch_one(pool).await)?;
+    if marked > 0 {
+        return Err(StoreError::Unfinished { path: file.to_owned() });
+    }
     migrate::check(&from).await?;
     let to = Database::connect(url).await?;
     lease::prepare(&to).await?;
@@ -90,6 +133,7 @@ async fn copy(from: &Database, to: &Database, file: &Database) -> Result<u64, St
                 .await?;
         }
         transaction!(to, Waits::Long, target => {
+            sqlx::query(UNMARK).execute(&mut *target).await?;
             let mut copied = 0;
             for (table, columns) in &plan {
                 let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();

@@ -254,7 +254,7 @@ impl Database {
     }
 
     /// Opens a file.
-    async fn file(path: &Path, create: bool, lock: Lock) -> Result<Self, StoreError> {
+    pub(super) async fn file(path: &Path, create: bool, lock: Lock) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)

@@ -179,6 +179,25 @@ pub enum StoreError {
     /// A copy would overwrite something.
     #[error("nothing was copied: {0}, and a copy goes only where nothing is")]
     NotEmpty(String),
+    /// A backup broke off.
+    #[error(
+        "nothing was restored: {path} is a backup that broke off, and does not hold everything; use one that was \
+        finished"
+    )]
+    Unfinished {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A backup cannot have its name.
+    #[error("nothing was copied: {from} cannot be renamed to {to}: {source}")]
+    Renamed {
+        /// What it is called while it is made.
+        from: PathBuf,
+        /// What it should be called.
+        to: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A wave cannot be made, or not do what is asked of it.
     #[error(transparent)]
     Wave(#[from] WaveError),

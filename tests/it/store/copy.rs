@@ -8,7 +8,7 @@ use lastpop::policy::{Mode, Setting};
 use lastpop::store::{Change, Select, Store, Subject, Trail, copy};
 use lastpop::uidl::Recipe;
 
-use super::{NOW, on_both, postgres, user};
+use super::{NOW, Place, execute, on_both, postgres, user};
 
 const USERS: usize = 450;
 
@@ -71,6 +71,36 @@ fn a_backup_is_the_state_and_can_be_restored_into_either_database() {
             // And it goes on counting where it was.
             set(&restored, "anna", Mode::Notice).await;
         }
+    });
+}
+
+#[test]
+fn a_backup_that_breaks_off_is_none() {
+    on_both("copy_broken", async |place| {
+        let store = place.open().await;
+        populated(&store).await;
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("backup.db");
+        let names = || {
+            let entries = std::fs::read_dir(directory.path()).expect("a folder");
+            entries.map(|entry| entry.expect("an entry").file_name()).collect::<Vec<_>>()
+        };
+        execute(&place, "ALTER TABLE waves RENAME TO away").await;
+        copy::backup(&place.url, &file).await.expect_err("a table is missing");
+        assert!(names().is_empty(), "{:?}", names());
+        execute(&place, "ALTER TABLE away RENAME TO waves").await;
+        // What one that was killed has left is in nobody's way.
+        std::fs::write(directory.path().join("backup.db.partial"), "half of it").expect("written");
+        copy::backup(&place.url, &file).await.expect("a backup");
+        assert_eq!(names(), ["backup.db"]);
+        // And it restores nothing.
+        let broken = Place::of_file(&file);
+        execute(&broken, "CREATE TABLE unfinished_backup (one BIGINT)").await;
+        let target = StateUrl::Sqlite(directory.path().join("restored.db"));
+        let refused = copy::restore(&file, &target).await.expect_err("not whole").to_string();
+        assert!(refused.contains("backup.db is a backup that broke off"), "{refused}");
+        execute(&broken, "DROP TABLE unfinished_backup").await;
+        copy::restore(&file, &target).await.expect("restored");
     });
 }
 

@@ -19,6 +19,7 @@ mod waves;
 mod waves_at_once;
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -47,6 +48,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// A file that somebody else has made.
+    fn of_file(path: &Path) -> Self {
+        Self { url: StateUrl::Sqlite(path.to_owned()), _directory: None, _server: None }
+    }
+
     async fn open(&self) -> Store {
         let end = Instant::now() + DEADLINE;
         loop {
@@ -144,6 +150,6 @@ async fn execute(place: &Place, statement: &str) {
     }
 }
 
-fn file(path: &std::path::Path) -> sqlx::sqlite::SqliteConnectOptions {
+fn file(path: &Path) -> sqlx::sqlite::SqliteConnectOptions {
     sqlx::sqlite::SqliteConnectOptions::new().filename(path).busy_timeout(std::time::Duration::from_secs(30))
 }
