@@ -22,7 +22,7 @@
 //!
 //! ```text
 //! 4 process    cli/*, serve, check, listener, admin/*, fleet,
-//!              usage/run, logging
+//!              usage/run, background, logging
 //! 3 flow       session/*, usage/*, waves                         async; orchestrates, logs, counts
 //! 2 peers      net/*, imap/{reader,client,login,mailbox,unhide, async; each wraps one outside thing
 //!              acting}, metrics/*, slots, live, store/*, templates,
@@ -58,6 +58,7 @@
 
 pub mod admin;
 pub mod api;
+pub mod background;
 pub mod check;
 pub mod cli;
 pub mod config;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin;
+use crate::background::Background;
 use crate::config::{self, Config, Verify};
 use crate::fleet;
 use crate::listener::{self, Bound, Gate};
@@ -29,7 +30,7 @@ const CLOSE: Duration = Duration::from_secs(10);
 /// How long writing what was learnt about users may take at last.
 const USAGE: Duration = Duration::from_mins(3);
 
-/// Why the process cannot start.
+/// Why the process cannot start, or not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The configuration cannot be used.
@@ -57,12 +58,18 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A task ended that should not have.
+    #[error(
+        "{0} ended by itself, so lastpop has ended as well, as on SIGTERM; the log may say why. Start it again: \
+        a service manager does so by itself"
+    )]
+    Ended(&'static str),
     /// Something that should not fail.
     #[error("{0}")]
     Internal(#[from] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT. An error when it could not start, or has ended for another reason.
 pub async fn serve(path: &Path) -> Result<(), StartError> {
     let config = config::load(path)?;
     let logging = crate::logging::start(&config.log).map_err(StartError::Log)?;
@@ -81,27 +88,38 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
 
     // 2. Serve.
     announce(&bound, &admin).map_err(internal)?;
+    let mut background = Background::default();
     let gate = Gate::new(sessions(config.limits.sessions));
     let sessions = TaskTracker::new();
     for bound in bound {
         let run =
             listener::run(bound, config.login.plaintext, gate.clone(), Arc::clone(&cx), sessions.clone());
-        sessions.spawn(run);
+        sessions.spawn(background.watched("a listener", run));
     }
     let stop_usage = CancellationToken::new();
-    let usage = tokio::spawn(usage::run::run(Arc::clone(&cx), stop_usage.clone()));
+    let usage = usage::run::run(Arc::clone(&cx), stop_usage.clone());
+    let usage = tokio::spawn(background.watched("the task that writes usage", usage));
     let admin = admin::run(admin, &config, Arc::clone(&cx), logging.dropped.clone())?;
     let stop_following = CancellationToken::new();
-    let following = tokio::spawn(fleet::follow(Arc::clone(&cx), stop_following.clone()));
-    let waves = tokio::spawn(carry_out_waves(Arc::clone(&cx)));
+    let following = fleet::follow(Arc::clone(&cx), stop_following.clone());
+    let following = tokio::spawn(background.watched("the task that follows other proxies", following));
+    let waves = carry_out_waves(Arc::clone(&cx));
+    let waves = tokio::spawn(background.watched("the task that carries out waves", waves));
     notify(&[sd_notify::NotifyState::Ready]);
-    loop {
+    let ended = loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            () = cx.drain.cancelled() => break,
+            _ = terminate.recv() => break None,
+            _ = interrupt.recv() => break None,
+            () = cx.drain.cancelled() => break None,
+            task = background.ended() => break Some(task),
             _ = hangup.recv() => reload(path, &config, &cx),
         }
+    };
+    if let Some(task) = ended {
+        tracing::error!(
+            task,
+            "something ended that lastpop cannot do without: it ends as well, to be started again"
+        );
     }
 
     // 3. Drain.
@@ -143,7 +161,7 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
     admin.end().await;
     cx.store.close().await;
     tracing::info!("shutdown: done");
-    Ok(())
+    ended.map_or(Ok(()), |task| Err(StartError::Ended(task)))
 }
 
 fn internal(error: impl std::error::Error + Send + Sync + 'static) -> StartError {

@@ -78,7 +78,11 @@ fn floor(module: &str) -> u8 {
         )
         | ("usage", "usage/days" | "usage/delta" | "usage/totals") => 1,
         ("imap" | "net" | "metrics" | "slots" | "live" | "store" | "templates" | "secret", _) => 2,
-        ("lib" | "main" | "admin" | "cli" | "serve" | "check" | "listener" | "logging" | "fleet", _)
+        (
+            "lib" | "main" | "admin" | "background" | "cli" | "serve" | "check" | "listener" | "logging"
+            | "fleet",
+            _,
+        )
         | ("usage", "usage/run") => 4,
         ("session" | "usage" | "waves", _) => 3,
         _ => panic!("src/{module}.rs is on no floor; name it in src/lib.rs and here"),
