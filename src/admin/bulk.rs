@@ -13,7 +13,8 @@ use super::redownload::permit_many;
 use super::view::View;
 use super::{Shared, store_problem};
 use crate::api::{
-    BatchUndone, BulkFormat, ExportQuery, ExportRow, ImportQuery, ImportReport, MembersQuery, Order, WavePath,
+    BatchPath, BatchUndone, BulkFormat, ExportQuery, ExportRow, ImportQuery, ImportReport, MembersQuery,
+    Order, WavePath,
 };
 use crate::import::{Content, Line, Reader, Row};
 use crate::policy::Mode;
@@ -155,7 +156,7 @@ pub(super) async fn import(
 /// Users who were changed in another way since stay as they are.
 #[utoipa::path(
     post, path = "/api/v1/batches/{batch}/undo", tag = "users", operation_id = "undo_batch",
-    params(("batch" = String, Path, description = "What the audit trail has as `batch`.")), request_body = Order,
+    params(BatchPath), request_body = Order,
     responses(
         (status = 200, description = "What was restored, or would be.", body = BatchUndone),
         (status = 409, description = "Nothing of it is left to undo, or it is not confirmed that mail is downloaded again.",
@@ -165,9 +166,12 @@ pub(super) async fn import(
 pub(super) async fn undo(
     State(shared): State<Shared>,
     caller: Caller,
-    Path(batch): Path<String>,
+    Path(BatchPath { batch }): Path<BatchPath>,
     Json(Order { reason, dry_run, confirm_redownload }): Json<Order>,
 ) -> Result<Json<BatchUndone>, Problem> {
+    if !batch.bytes().all(|octet| octet.is_ascii_digit()) {
+        return Err(store_problem(StoreError::NothingToUndo(format!("the batch {}", batch.escape_debug()))));
+    }
     let permit = permit_many(&shared, confirm_redownload);
     let (store, now) = (&shared.cx.store, Shared::now());
     let undone = store.undo_batch(&batch, &caller.name, reason.as_str(), now, dry_run, &permit).await;

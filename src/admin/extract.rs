@@ -1,6 +1,7 @@
 //! What routes take from a request. As axum's own, but what cannot be taken is a [`Problem`].
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::Uri;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -38,8 +39,11 @@ impl<T: Serialize> IntoResponse for Json<T> {
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let axum::extract::Query(value) = axum::extract::Query::from_request_parts(parts, state).await?;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // No name has NUL in it, and PostgreSQL takes none: what stands in its place here is found nowhere either.
+        let query = parts.uri.query().unwrap_or_default().replace("%00", "%EF%BF%BD");
+        let uri: Uri = format!("/?{query}").parse().map_err(|_| Problem::internal())?;
+        let axum::extract::Query(value) = axum::extract::Query::try_from_uri(&uri)?;
         Ok(Self(value))
     }
 }

@@ -204,6 +204,15 @@ impl ImportReport {
     pub const BAD_MOST: usize = 100;
 }
 
+/// Which change of many users.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct BatchPath {
+    /// What the audit trail has as `batch`.
+    #[param(pattern = r"^[0-9]{12}$", example = "000000000001")]
+    pub batch: String,
+}
+
 /// What became of the undoing of a change of many users, or what would.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BatchUndone {

@@ -23,8 +23,8 @@ mod wave;
 
 pub use audit::{AuditEntry, AuditList, AuditQuery};
 pub use bulk::{
-    BadLine, BatchUndone, BulkFormat, ExportQuery, ExportRow, ImportQuery, ImportReport, ImportRow,
-    MembersQuery,
+    BadLine, BatchPath, BatchUndone, BulkFormat, ExportQuery, ExportRow, ImportQuery, ImportReport,
+    ImportRow, MembersQuery,
 };
 pub use change::{Change, Order, SetMode, Unhidden, Unhide};
 pub use domain::{DomainList, DomainPath, DomainQuery, DomainRow};

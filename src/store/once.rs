@@ -4,7 +4,7 @@
 //! transactions, the number is kept by the same transaction, and what is not sure is written again under the number that
 //! it had: the database takes a number only once.
 
-use super::database::on;
+use super::database::writing;
 use super::{Store, StoreError};
 
 /// A transaction of a writer, whether it is tried for the first time or again.
@@ -28,7 +28,7 @@ impl Store {
     /// Forgets writers who have written nothing since `before`, in Unix seconds.
     pub async fn forget_writers(&self, before: i64) -> Result<(), StoreError> {
         let delete = "DELETE FROM usage_writers WHERE at < $1";
-        on!(&self.database, pool => sqlx::query(delete).bind(before).execute(pool).await.map(drop))?;
+        writing!(&self.database, connection => sqlx::query(delete).bind(before).execute(&mut *connection).await.map(drop))?;
         Ok(())
     }
 }

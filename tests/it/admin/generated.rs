@@ -49,6 +49,7 @@ fn holds(changes: &[(&str, &str)], others: &[(&str, u32)]) {
     let user = dovecot.user(USER, "secret");
     let changes = [&[("admin.requests_per_second", "100000")], changes].concat();
     let mut proxy = Proxy::start_with(&dovecot, Upstream::Plain, &changes, &[]);
+    imports(&proxy);
     let known = sessions(&proxy, &user);
     waves(&proxy);
     drop(known);
@@ -67,8 +68,22 @@ fn holds(changes: &[(&str, &str)], others: &[(&str, u32)]) {
     assert!(proxy.metric_with("lastpop_sessions_total", "result=\"kicked\"") > 0, "nobody was sent away");
 }
 
+/// Imports that generated requests find, and how they are called at most; the dictionary has the same.
+const IMPORTS: usize = 4;
+const BATCHES: [&str; 5] = ["000000000001", "000000000002", "000000000003", "000000000004", "000000000005"];
+
 /// How metrics of answers to the API begin that are no errors.
 const SUCCESSES: &str = "lastpop_admin_requests_total{code=\"2xx\",route=\"";
+
+/// Imports to undo: the first changes of all, whose numbers are known.
+fn imports(proxy: &Proxy) {
+    for user in 0..IMPORTS {
+        let rows = format!("user,mode\nimported{user}@example.net,notice\n");
+        let answer = proxy.api("POST", "/api/v1/import?reason=a+test", ADMIN, &rows);
+        let batch = answer.json()["batch"].as_str().map(str::to_owned);
+        assert!(batch.is_some_and(|batch| BATCHES.contains(&batch.as_str())), "{answer:?}");
+    }
+}
 
 fn waves(proxy: &Proxy) {
     for (name, target) in WAVES {

@@ -66,8 +66,12 @@ impl Terminal {
 
     /// Types Ctrl-C, which ends the command.
     fn interrupt(mut self) {
-        self.child.stdin.as_mut().expect("a piped stdin").write_all(b"\x03").expect("type");
-        let status = wait::until("the command ends", || self.child.try_wait().expect("wait for script"));
+        let mut stdin = self.child.stdin.take().expect("a piped stdin");
+        let status = wait::until("the command ends", || {
+            // Once more, as people do: what is typed while script is busy with its own start may be lost.
+            let _ = stdin.write_all(b"\x03");
+            self.child.try_wait().expect("wait for script")
+        });
         // As shells tell of SIGINT.
         assert_eq!(status.code(), Some(130), "{}", self.seen());
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::fleet::fleet_at;
-use super::{MESSAGE, count, held, knock};
+use super::{MESSAGE, PAGE, count, held, knock};
 use crate::support::api::ADMIN;
 use crate::support::dovecot::{Dovecot, User};
 use crate::support::imap::Imap;
@@ -181,7 +181,7 @@ fn a_database_that_is_killed_loses_no_session_no_mode_and_no_usage() {
     }
     let before = Imap::open(&dovecot, anna).messages();
     let url = server.url(DATABASE).replace("//lastpop@", "//lastpop:s3cret@");
-    let (proxies, _) = fleet_at(&dovecot, &url, &[("usage.flush_interval", "\"1s\"")]);
+    let (proxies, _) = fleet_at(&dovecot, &url, &[("usage.flush_interval", "\"1s\""), PAGE]);
     let mut did = Did::default();
 
     // 1. A flip through one proxy is in force on the other within a second.

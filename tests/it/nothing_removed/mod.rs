@@ -36,7 +36,7 @@ fn nothing_is_removed_and_only_quit_hides() {
 /// The same where one more message is a notice: it goes by the same rules, and the mailbox knows nothing of it.
 #[test]
 fn nothing_is_removed_and_only_quit_hides_where_there_is_a_notice() {
-    holds(&[("policy.mode", "\"notice\"")]);
+    holds(&[("policy.mode", "\"notice\""), ("policy.url", "\"https://example.net/imap\"")]);
 }
 
 fn holds(changes: &[(&str, &str)]) {
