@@ -24,7 +24,8 @@ impl Terminal {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let words = [&[env!("CARGO_BIN_EXE_lastpop")], arguments, &["--url", &lastpop.url]].concat();
         let words: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
-        let typed = format!("stty cols {columns} rows 40; exec {}", words.join(" "));
+        // Tests that run in the background of a script were told to ignore Ctrl-C, and so would be the command.
+        let typed = format!("stty cols {columns} rows 40; exec env --default-signal=INT {}", words.join(" "));
         let output = File::create(folder.path().join("seen")).expect("an output file");
         let child = Command::new("setpriv")
             .args([
@@ -66,12 +67,8 @@ impl Terminal {
 
     /// Types Ctrl-C, which ends the command.
     fn interrupt(mut self) {
-        let mut stdin = self.child.stdin.take().expect("a piped stdin");
-        let status = wait::until("the command ends", || {
-            // Once more, as people do: what is typed while script is busy with its own start may be lost.
-            let _ = stdin.write_all(b"\x03");
-            self.child.try_wait().expect("wait for script")
-        });
+        self.child.stdin.as_mut().expect("a piped stdin").write_all(b"\x03").expect("type");
+        let status = wait::until("the command ends", || self.child.try_wait().expect("wait for script"));
         // As shells tell of SIGINT.
         assert_eq!(status.code(), Some(130), "{}", self.seen());
     }
