@@ -117,9 +117,9 @@ cargo test --locked
 if [[ $full == yes ]]; then
   step 'long: many random sessions against a real Dovecot'
   IT_CASES=${IT_CASES:-1000} cargo test --locked --test it nothing_removed -- --nocapture
-  step 'long: a million users, a thousand logins a second, a database that is away for a minute'
+  step 'long: a million users, a thousand logins a second, a database that is killed in the middle and for a minute'
   IT_FULL=1 cargo test --locked --test it -- --nocapture --test-threads 1 \
-    store::scale usage::load a_million_users outage
+    store::scale usage::load a_million_users modes::outage modes::waves
   step 'long: many generated requests to the API'
   IT_CASES=${IT_CASES:-300} cargo test --locked --test it admin::generated -- --nocapture
 fi
