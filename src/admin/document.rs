@@ -1,7 +1,7 @@
 //! What the `OpenAPI` document says of every route alike: the token, the role, and all that can go wrong.
 
 use axum::http::Method;
-use utoipa::openapi::schema::AdditionalProperties;
+use utoipa::openapi::schema::{AdditionalProperties, SchemaType, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr, Required,
@@ -106,11 +106,20 @@ pub(super) fn close_variants(document: &mut OpenApi) {
     }
 }
 
+/// Says of a text that may be any that it has no NUL in it all the same.
+fn without_nul(schema: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::Object(text)) = schema else { return };
+    let any = text.pattern.is_none() && text.format.is_none() && text.enum_values.is_none();
+    if any && text.schema_type == SchemaType::Type(Type::String) {
+        text.pattern = Some(r"^[^\x00]*$".to_owned());
+    }
+}
+
 /// Closes a variant, and what it holds where that has no name of its own.
 fn close(schema: &mut RefOr<Schema>) {
     let RefOr::T(Schema::Object(object)) = schema else { return };
     if object.properties.is_empty() {
-        return;
+        return without_nul(schema);
     }
     object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
     object.properties.values_mut().for_each(close);

@@ -1,6 +1,9 @@
 //! What routes take from a request. As axum's own, but what cannot be taken is a [`Problem`].
 
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
 use axum::http::Uri;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -8,6 +11,20 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
+
+/// Is there an escaped NUL in a text of this JSON? As it is, it cannot be in one.
+fn says_nul(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        rest = &rest[at + 1..];
+        if rest.starts_with(b"u0000") {
+            return true;
+        }
+        // What is escaped may be a backslash.
+        rest = rest.get(1..).unwrap_or_default();
+    }
+    false
+}
 
 /// The body, or an answer, as JSON.
 #[derive(Debug)]
@@ -25,7 +42,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let body = Bytes::from_request(Request::from_parts(parts.clone(), body), state).await;
+        let body = body.map_err(JsonRejection::from)?;
+        let request = Request::from_parts(parts, Body::from(body.clone()));
         let axum::Json(value) = axum::Json::from_request(request, state).await?;
+        if says_nul(&body) {
+            // What is kept could be looked for in PostgreSQL later, which takes none.
+            let reason = "there is NUL in it, which no text here can have";
+            return Err(Problem::not_understood(StatusCode::UNPROCESSABLE_ENTITY, "body", reason));
+        }
         Ok(Self(value))
     }
 }
@@ -54,5 +80,20 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let axum::extract::Path(value) = axum::extract::Path::from_request_parts(parts, state).await?;
         Ok(Self(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nul_is_found_where_it_is_one() {
+        for json in [r#""\u0000""#, r#"{"a":"x\\\u0000"}"#, r#"["\n\u0000"]"#] {
+            assert!(says_nul(json.as_bytes()), "{json}");
+        }
+        for json in [r#""\\u0000""#, r#""\u0001""#, r#""u0000""#, r#""\\""#, "\\"] {
+            assert!(!says_nul(json.as_bytes()), "{json}");
+        }
     }
 }

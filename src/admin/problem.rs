@@ -45,7 +45,7 @@ impl Problem {
     }
 
     /// A part of the request that cannot be read, with what axum says about it behind its first colon.
-    fn not_understood(status: StatusCode, part: &str, text: &str) -> Self {
+    pub(super) fn not_understood(status: StatusCode, part: &str, text: &str) -> Self {
         let reason = text.split_once(": ").map_or(text, |(_, reason)| reason);
         let detail =
             format!("The {part} is not understood: {reason}. GET /api/v1/openapi.json describes it.");

@@ -58,6 +58,11 @@ struct Number {
     number: u8,
 }
 
+#[derive(Debug, Deserialize)]
+struct Text {
+    text: String,
+}
+
 /// Routes that go wrong in every way there is.
 fn trouble() -> Router<()> {
     Router::new()
@@ -66,6 +71,7 @@ fn trouble() -> Router<()> {
         .route("/gateway", get(|| async { StatusCode::BAD_GATEWAY }))
         .route("/named", get(|| async { Problem::new(StatusCode::CONFLICT, "Two at once.") }))
         .route("/json", post(|Json(Number { number }): Json<Number>| async move { number.to_string() }))
+        .route("/text", post(|Json(Text { text }): Json<Text>| async move { text }))
         .route("/query", get(|Query(Number { number }): Query<Number>| async move { number.to_string() }))
         .route("/path/{number}", get(|Path(number): Path<u8>| async move { number.to_string() }))
 }
@@ -87,6 +93,14 @@ async fn every_error_is_a_problem() {
         ("POST", "/json", json, "{\"number\":1,\"more\":1}", 422, "unknown field"),
         ("GET", "/query?number=x", json, "", 400, "The query is not understood: number: invalid digit"),
         ("GET", "/query?nummer=1", json, "", 400, "unknown field"),
+        (
+            "POST",
+            "/text",
+            json,
+            "{\"text\":\"a\\u0000\"}",
+            422,
+            "The body is not understood: there is NUL in it",
+        ),
         ("GET", "/path/x", json, "", 400, "The path is not understood: Cannot parse `x`"),
     ] {
         let router = around(trouble(), Hosts::Any, Count::new(Arc::clone(&cx), []));

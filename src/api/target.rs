@@ -29,12 +29,14 @@ pub enum Target {
 #[serde(deny_unknown_fields)]
 pub struct WaveUsers {
     /// Only users of this domain.
+    #[schema(pattern = r"^[^\x00]*$")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
     /// Only users for whom this mode is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
     /// Only users with this client family.
+    #[schema(pattern = r"^[^\x00]*$")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<String>,
     /// Only users without a login over POP3 for so many days.
