@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,6 +27,12 @@ const UPDATE: Duration = Duration::from_secs(30);
 
 /// How long sessions have to notice that they are closed.
 const CLOSE: Duration = Duration::from_secs(10);
+
+/// What takes no longer than this needs no word in the log.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// How long a step of a wave that has begun may take at last; one that moves a million users takes a minute.
+const WAVES: Duration = Duration::from_mins(3);
 
 /// How long writing what was learnt about users may take at last.
 const USAGE: Duration = Duration::from_mins(3);
@@ -147,8 +154,8 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
     }
     // And their replies.
     let _ = timeout(CLOSE, sessions.wait()).await;
-    // A step of a wave that has begun is carried out to its end, and a file has one writer: usage comes after it.
-    let _ = waves.await;
+    // A file has one writer: usage comes after the step.
+    end_waves(waves).await;
     stop_usage.cancel();
     if timeout(USAGE, usage).await.is_err() {
         tracing::error!(
@@ -159,7 +166,8 @@ pub async fn serve(path: &Path) -> Result<(), StartError> {
     let _ = following.await;
     // Last of those that use the state: until now the API shows how far the drain is.
     admin.end().await;
-    cx.store.close().await;
+    // Who was broken off in the middle of a statement may hold it up.
+    let _ = timeout(CLOSE, cx.store.close()).await;
     tracing::info!("shutdown: done");
     ended.map_or(Ok(()), |task| Err(StartError::Ended(task)))
 }
@@ -229,6 +237,21 @@ fn reload(path: &Path, running: &Config, cx: &Context) {
 async fn carry_out_waves(cx: Arc<Context>) {
     let configured = || cx.settings.load().configured();
     waves::run(&cx.store, &cx.metrics, configured, now, &cx.draining).await;
+}
+
+/// A step that has begun is carried out to its end, if that comes soon; otherwise nothing of it is done, and whoever
+/// looks next begins anew.
+async fn end_waves(mut waves: JoinHandle<()>) {
+    if timeout(AT_ONCE, &mut waves).await.is_ok() {
+        return;
+    }
+    tracing::info!(longest = ?WAVES, "shutdown: a step of a wave that has begun is carried out to its end");
+    if timeout(WAVES, &mut waves).await.is_err() {
+        tracing::error!(
+            "shutdown: the step takes too long and is broken off; it will be carried out by whoever is next"
+        );
+        waves.abort();
+    }
 }
 
 /// Unix seconds.

@@ -43,7 +43,7 @@ pub async fn run(
     loop {
         let fired = tokio::select! {
             () = stop.cancelled() => return,
-            _ = look.tick() => fire(store, metrics, &configured, now()).await,
+            _ = look.tick() => fire(store, metrics, &configured, now(), stop).await,
             // What fails of these is done the next time; that the store is away, the first one tells.
             _ = shows.tick() => {
                 drop(within(QUESTION, show(store, metrics, now())).await);
@@ -78,9 +78,14 @@ async fn fire(
     metrics: &Metrics,
     configured: impl Fn() -> Configured,
     now: i64,
+    stop: &CancellationToken,
 ) -> Result<(), StoreError> {
     let mut failed = Ok(());
     for due in within(QUESTION, store.due_steps(now)).await? {
+        // Another proxy goes on, or this one when it is there again.
+        if stop.is_cancelled() {
+            break;
+        }
         let configured = configured();
         match within(STEP, store.fire_step(&due, &configured, now)).await {
             Ok(Some(fired)) => {
@@ -145,11 +150,10 @@ mod tests {
 
     const NOW: i64 = 1_790_000_000;
 
-    #[tokio::test]
-    async fn what_is_due_is_carried_out_and_counted() {
+    /// A state with a wave of two users, two steps of which are due.
+    async fn due() -> (tempfile::TempDir, Store, Configured) {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&StateUrl::Sqlite(directory.path().join("state.db")), NOW).await.unwrap();
-        let metrics = Metrics::new(&[]).unwrap();
         let configured = Configured { mode: Mode::Pop3, domains: BTreeMap::new() };
         let step = |at: i64, mode| Step { at: jiff::Timestamp::from_second(NOW + at).unwrap(), mode };
         let new = CreateWave {
@@ -165,8 +169,28 @@ mod tests {
         store.add_members(&name, &["anna@x", "bob@y"].map(UserName::stored), false).await.unwrap();
         let order = Order { actor: "ilze", reason: "a test", dry_run: false, now: NOW };
         store.start_wave(&name, &order, &configured).await.unwrap();
+        (directory, store, configured)
+    }
+
+    #[tokio::test]
+    async fn no_step_begins_at_shutdown() {
+        let (_directory, store, configured) = due().await;
+        let (metrics, stop) = (Metrics::new(&[]).unwrap(), CancellationToken::new());
+        // It is asked for the first step, and that one is carried out to its end.
+        let asked = || {
+            stop.cancel();
+            configured.clone()
+        };
+        fire(&store, &metrics, asked, NOW, &stop).await.unwrap();
+        assert_eq!(store.due_steps(NOW).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_due_is_carried_out_and_counted() {
+        let (_directory, store, configured) = due().await;
+        let metrics = Metrics::new(&[]).unwrap();
         for _ in 0..2 {
-            fire(&store, &metrics, || configured.clone(), NOW).await.unwrap();
+            fire(&store, &metrics, || configured.clone(), NOW, &CancellationToken::new()).await.unwrap();
             show(&store, &metrics, NOW).await.unwrap();
             let text = String::from_utf8(metrics.encode().unwrap()).unwrap();
             for series in [
