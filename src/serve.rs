@@ -236,7 +236,7 @@ fn reload(path: &Path, running: &Config, cx: &Context) {
 /// Carries out waves until the drain.
 async fn carry_out_waves(cx: Arc<Context>) {
     let configured = || cx.settings.load().configured();
-    waves::run(&cx.store, &cx.metrics, configured, now, &cx.draining).await;
+    Box::pin(waves::run(&cx.store, &cx.metrics, configured, now, &cx.draining)).await;
 }
 
 /// A step that has begun is carried out to its end, if that comes soon; otherwise nothing of it is done, and whoever

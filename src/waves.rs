@@ -10,7 +10,7 @@ use crate::metrics::{Metrics, WaveShown};
 use crate::store::waves::{Due, Fired, Progress};
 use crate::store::{Configured, Moves, Store, StoreError};
 
-/// How often steps are looked for: how late one may be.
+/// How often steps are looked for: one whose time has come waits for no longer than this, and for those before it.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How long a step may take: that of ten million users takes minutes. A connection through a firewall that forgot it
@@ -31,29 +31,34 @@ const SWEEP: Duration = Duration::from_hours(1);
 pub async fn run(
     store: &Store,
     metrics: &Metrics,
+    configured: impl Fn() -> Configured + Sync,
+    now: impl Fn() -> i64 + Sync,
+    stop: &CancellationToken,
+) {
+    // Neither waits for the other. What fails of what is done besides is done the next time; that the store is away,
+    // the steps tell.
+    let besides = stop.run_until_cancelled(async {
+        tokio::join!(
+            every(SHOW, || async { drop(within(QUESTION, show(store, metrics, now())).await) }),
+            every(SWEEP, || async { drop(within(QUESTION, store.remove_abandoned(now())).await) }),
+        )
+    });
+    tokio::join!(carry_out(store, metrics, &configured, &now, stop), besides);
+}
+
+/// Carries out steps whose time has come.
+async fn carry_out(
+    store: &Store,
+    metrics: &Metrics,
     configured: impl Fn() -> Configured,
     now: impl Fn() -> i64,
     stop: &CancellationToken,
 ) {
-    let [mut look, mut shows, mut sweep] = [LOOK, SHOW, SWEEP].map(interval);
-    for every in [&mut look, &mut shows, &mut sweep] {
-        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    }
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut well = true;
-    loop {
-        let fired = tokio::select! {
-            () = stop.cancelled() => return,
-            _ = look.tick() => fire(store, metrics, &configured, now(), stop).await,
-            // What fails of these is done the next time; that the store is away, the first one tells.
-            _ = shows.tick() => {
-                drop(within(QUESTION, show(store, metrics, now())).await);
-                continue;
-            }
-            _ = sweep.tick() => {
-                drop(within(QUESTION, store.remove_abandoned(now())).await);
-                continue;
-            }
-        };
+    while stop.run_until_cancelled(look.tick()).await.is_some() {
+        let fired = fire(store, metrics, &configured, now(), stop).await;
         match &fired {
             Ok(()) if !well => tracing::info!("waves are carried out again"),
             Err(error) if well => {
@@ -62,6 +67,15 @@ pub async fn run(
             _ => {}
         }
         well = fired.is_ok();
+    }
+}
+
+async fn every<F: Future<Output = ()>>(period: Duration, work: impl Fn() -> F) {
+    let mut tick = interval(period);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        work().await;
     }
 }
 

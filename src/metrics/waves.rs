@@ -60,7 +60,10 @@ impl Waves {
                 "wave_step_failures_total",
                 "Steps of waves that could not be carried out. Each is tried again every second.",
             )?,
-            users: by_wave("wave_users", "Members of the newest 50 waves; counted once a minute.")?,
+            users: by_wave(
+                "wave_users",
+                "Members of the newest 50 waves; counted after each step, and once an hour.",
+            )?,
             steps: by_wave("wave_steps", "Steps of the newest 50 waves.")?,
             shown: Mutex::default(),
         })

@@ -1,5 +1,5 @@
-//! How far are the waves? Counting a million members takes a second, so one proxy does it for all of them, once
-//! a minute at most, and never again for a wave that has ended.
+//! How far are the waves? Counting a million members takes seconds, so one proxy does it for all of them: after each
+//! step, and then once an hour, because support may set some of them; and never again once a wave has ended.
 
 use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
@@ -7,14 +7,17 @@ use sqlx::AssertSqlSafe;
 use super::WAS_MOVED;
 use crate::api::{WaveName, WaveState};
 use crate::store::batch::count;
-use crate::store::database::{on, writing};
+use crate::store::database::on;
 use crate::store::{Store, StoreError};
 
 /// Waves whose progress is shown: those that were made last.
 pub const PROGRESS_MOST: i64 = 50;
 
-/// Seconds for which a count holds.
-const FRESH: i64 = 60;
+/// Seconds for which a count holds, unless a step is carried out.
+const FRESH: i64 = 60 * 60;
+
+/// Seconds after which whoever began to count is believed to be gone.
+const LONGEST: i64 = 10 * 60;
 
 /// The name of the summary, and of the lease for it.
 const NAME: &str = "waves";
@@ -24,7 +27,7 @@ const NAME: &str = "waves";
 pub struct Progress {
     /// Which.
     pub wave: WaveName,
-    /// Members, as they were counted within the last minutes; `None`: not yet.
+    /// Members, as they were counted after the last step or within the last hour; `None`: not yet.
     pub users: Option<Users>,
     /// Steps that have fired.
     pub fired: u64,
@@ -49,7 +52,10 @@ pub struct Users {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Counted {
     batch: String,
-    finished: bool,
+    /// After so many steps.
+    fired: i64,
+    /// Unix seconds.
+    at: i64,
     users: Users,
 }
 
@@ -100,42 +106,54 @@ impl Store {
         waves.into_iter().map(progress).collect()
     }
 
-    /// The count that holds, made anew by one proxy when it is old.
+    /// The counts that hold, those that are old made anew by one proxy.
     async fn counted(&self, waves: &[Row], now: i64) -> Result<Vec<Counted>, StoreError> {
-        let read = "SELECT at, body FROM summaries WHERE name = $1";
-        let found: Option<(i64, String)> =
-            on!(&self.database, pool => sqlx::query_as(read).bind(NAME).fetch_optional(pool).await)?;
-        let (at, known) = found.map_or((i64::MIN, Vec::new()), |(at, body)| {
-            // One that another version wrote is made anew.
-            (at, serde_json::from_str::<Vec<Counted>>(&body).unwrap_or_default())
-        });
-        if now < at.saturating_add(FRESH) || !self.lease(NAME, now, FRESH).await? {
+        let known = self.known_counts().await?;
+        let is_old = |known: &[Counted]| waves.iter().any(|wave| holds(known, wave, now).is_none());
+        if !is_old(&known) || !self.lease(NAME, now, LONGEST).await? {
             return Ok(known);
         }
+        // Another proxy may have counted since we looked.
+        let known = self.known_counts().await?;
         let mut counted = Vec::with_capacity(waves.len());
         for wave in waves {
-            let finished = wave.state == WaveState::Finished.as_str();
-            let ended = known.iter().find(|known| known.batch == wave.batch && known.finished && finished);
-            counted.push(match ended {
-                Some(known) => known.clone(),
-                None => self.count_members(wave, finished).await?,
+            counted.push(match holds(&known, wave, now) {
+                Some(count) => count.clone(),
+                None => self.count_members(wave, now).await?,
             });
         }
         let body = serde_json::to_string(&counted)
             .map_err(|error| StoreError::Foreign(format!("a count that is none ({error})")))?;
-        let write = "INSERT INTO summaries (name, at, body) VALUES ($1, $2, $3)
-            ON CONFLICT (name) DO UPDATE SET at = excluded.at, body = excluded.body";
-        writing!(&self.database, connection => sqlx::query(write)
-            .bind(NAME).bind(now).bind(body).execute(&mut *connection).await.map(drop))?;
+        self.keep_summary(NAME, now, &body).await?;
+        self.end_lease(NAME).await?;
         Ok(counted)
     }
 
-    async fn count_members(&self, wave: &Row, finished: bool) -> Result<Counted, StoreError> {
+    async fn known_counts(&self) -> Result<Vec<Counted>, StoreError> {
+        let found = self.summary(NAME).await?;
+        // One that another version wrote is made anew.
+        Ok(found.and_then(|(_, body)| serde_json::from_str(&body).ok()).unwrap_or_default())
+    }
+
+    async fn count_members(&self, wave: &Row, now: i64) -> Result<Counted, StoreError> {
         let (as_set, moved, all): (i64, i64, i64) = on!(&self.database, pool => sqlx::query_as(members())
             .bind(&wave.wave).bind(&wave.batch).fetch_one(pool).await)?;
         let (as_set, moved, all) = (count(as_set), count(moved), count(all));
-        let waiting = if finished { 0 } else { all - moved };
+        let waiting = if wave.is_finished() { 0 } else { all - moved };
         let users = Users { moved: as_set, left_alone: all - as_set - waiting, waiting };
-        Ok(Counted { batch: wave.batch.clone(), finished, users })
+        Ok(Counted { batch: wave.batch.clone(), fired: wave.fired, at: now, users })
     }
+}
+
+impl Row {
+    fn is_finished(&self) -> bool {
+        self.state == WaveState::Finished.as_str()
+    }
+}
+
+/// The count of a wave that still holds at `now`.
+fn holds<'a>(known: &'a [Counted], wave: &Row, now: i64) -> Option<&'a Counted> {
+    let of_wave = |known: &&Counted| known.batch == wave.batch && known.fired == wave.fired;
+    let is_fresh = |known: &&Counted| wave.is_finished() || now < known.at.saturating_add(FRESH);
+    known.iter().find(of_wave).filter(is_fresh)
 }
