@@ -30,10 +30,8 @@ pub struct Facts {
     pub family: Option<String>,
     /// When the quota was last asked for.
     pub quota_at: Option<i64>,
-    /// Recipes for unique-ids that served first, by UIDVALIDITY.
-    pub(super) pins: Vec<(u32, Arc<Recipe>)>,
-    /// The UIDVALIDITY that was served last.
-    pub(super) uidvalidity: Option<u32>,
+    /// The UIDVALIDITY that was served last, and the recipe for unique-ids that served first under it.
+    pub(super) pin: Option<(u32, Arc<Recipe>)>,
     /// The generation of policy at which this was read.
     pub(super) generation: i64,
     /// The time of listening in which it was.
@@ -42,8 +40,8 @@ pub struct Facts {
 
 impl Facts {
     /// The UIDVALIDITY of the mailbox that the user's sessions were shown last.
-    pub const fn uidvalidity(&self) -> Option<u32> {
-        self.uidvalidity
+    pub fn uidvalidity(&self) -> Option<u32> {
+        self.pin.as_ref().map(|(uidvalidity, _)| *uidvalidity)
     }
 }
 
@@ -60,7 +58,6 @@ struct Found {
     last_seen: Option<i64>,
     family: Option<String>,
     quota_at: Option<i64>,
-    last_uidvalidity: Option<i64>,
     uidvalidity: Option<i64>,
     recipe: Option<String>,
 }
@@ -105,43 +102,39 @@ impl Store {
         let query =
             "SELECT u.mode, u.mode_since, u.planned_mode, u.planned_from, u.language, u.notice_dismissed,
                 u.farewell_dismissed, u.unhide_since, u.last_seen, u.family, u.quota_at,
-                l.uidvalidity AS last_uidvalidity, p.uidvalidity, p.recipe
+                p.uidvalidity, p.recipe
             FROM (SELECT CAST($1 AS TEXT) AS username) AS asked
             LEFT JOIN users u ON u.username = asked.username
             LEFT JOIN last_uidvalidity l ON l.username = asked.username
-            LEFT JOIN uidl_pins p ON p.username = asked.username";
-        let rows: Vec<Found> =
-            on!(&self.database, pool => sqlx::query_as(query).bind(user.as_str()).fetch_all(pool).await)?;
-        let mut facts = Facts { generation, heard, ..Facts::default() };
-        for row in &rows {
-            if let (Some(uidvalidity), Some(recipe)) = (row.uidvalidity, &row.recipe) {
-                let recipe = Recipe::parse(recipe).map_err(|what| {
-                    StoreError::Foreign(format!("a recipe for unique-ids that is none: {what}"))
-                })?;
-                facts.pins.push((number(uidvalidity)?, Arc::new(recipe)));
-            }
-        }
-        if let Some(row) = rows.into_iter().next() {
-            facts.uidvalidity = row.last_uidvalidity.map(number).transpose()?;
-            facts.setting = setting(&Row {
+            LEFT JOIN uidl_pins p ON p.username = asked.username AND p.uidvalidity = l.uidvalidity";
+        let row: Found =
+            on!(&self.database, pool => sqlx::query_as(query).bind(user.as_str()).fetch_one(pool).await)?;
+        let pin = row.uidvalidity.zip(row.recipe.as_deref());
+        Ok(Facts {
+            setting: setting(&Row {
                 mode: row.mode,
                 since: row.mode_since,
                 planned_mode: row.planned_mode,
                 planned_from: row.planned_from,
-            })?;
+            })?,
             // A language that is none is as good as no language.
-            facts.language = row.language.as_deref().and_then(Language::parse);
-            facts.notice_dismissed = row.notice_dismissed;
-            facts.farewell_dismissed = row.farewell_dismissed;
-            facts.unhide_since = row.unhide_since;
-            facts.last_seen = row.last_seen;
-            facts.family = row.family;
-            facts.quota_at = row.quota_at;
-        }
-        Ok(facts)
+            language: row.language.as_deref().and_then(Language::parse),
+            notice_dismissed: row.notice_dismissed,
+            farewell_dismissed: row.farewell_dismissed,
+            unhide_since: row.unhide_since,
+            last_seen: row.last_seen,
+            family: row.family,
+            quota_at: row.quota_at,
+            pin: pin.map(|(uidvalidity, recipe)| pinned(uidvalidity, recipe)).transpose()?,
+            generation,
+            heard,
+        })
     }
 }
 
-fn number(uidvalidity: i64) -> Result<u32, StoreError> {
-    u32::try_from(uidvalidity).map_err(|_| StoreError::Foreign(format!("the UIDVALIDITY {uidvalidity}")))
+fn pinned(uidvalidity: i64, recipe: &str) -> Result<(u32, Arc<Recipe>), StoreError> {
+    let number = u32::try_from(uidvalidity);
+    let number = number.map_err(|_| StoreError::Foreign(format!("the UIDVALIDITY {uidvalidity}")))?;
+    let foreign = |what| StoreError::Foreign(format!("a recipe for unique-ids that is none: {what}"));
+    Ok((number, Arc::new(Recipe::parse(recipe).map_err(foreign)?)))
 }

@@ -28,20 +28,13 @@ impl Store {
         configured: &Recipe,
         now: i64,
     ) -> Result<Pin, StoreError> {
-        let pinned = facts.pins.iter().find(|(theirs, _)| *theirs == uidvalidity);
-        let recipe = match pinned {
-            Some((_, recipe)) if facts.uidvalidity == Some(uidvalidity) => {
-                return Ok(Pin { recipe: Arc::clone(recipe), uidvalidity_changed: false });
-            }
-            Some((_, recipe)) => Arc::clone(recipe),
-            None => Arc::new(in_time(BUSY, self.pin_first(user, uidvalidity, configured, now)).await?),
-        };
+        if let Some((_, recipe)) = facts.pin.as_ref().filter(|(theirs, _)| *theirs == uidvalidity) {
+            return Ok(Pin { recipe: Arc::clone(recipe), uidvalidity_changed: false });
+        }
+        let recipe = in_time(BUSY, self.pin_first(user, uidvalidity, configured, now)).await?;
+        let recipe = Arc::new(recipe);
         let uidvalidity_changed = in_time(BUSY, self.served_under(user, uidvalidity)).await?;
-        self.known.amend(user, |facts| {
-            facts.uidvalidity = Some(uidvalidity);
-            facts.pins.retain(|(theirs, _)| *theirs != uidvalidity);
-            facts.pins.push((uidvalidity, Arc::clone(&recipe)));
-        });
+        self.known.amend(user, |facts| facts.pin = Some((uidvalidity, Arc::clone(&recipe))));
         Ok(Pin { recipe, uidvalidity_changed })
     }
 
