@@ -35,6 +35,10 @@ impl Store {
         let recipe = Arc::new(recipe);
         let uidvalidity_changed = in_time(BUSY, self.served_under(user, uidvalidity)).await?;
         self.known.amend(user, |facts| facts.pin = Some((uidvalidity, Arc::clone(&recipe))));
+        if uidvalidity_changed {
+            // Another proxy would take the old one, if it came back, for what it has been all the time.
+            self.tell_outdated(user).await;
+        }
         Ok(Pin { recipe, uidvalidity_changed })
     }
 

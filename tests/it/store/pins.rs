@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use lastpop::store::Store;
+use lastpop::store::{Message, Store};
 use lastpop::uidl::Recipe;
 
-use super::{NOW, on_both, user};
+use super::{NOW, on_both, postgres, user};
 
 async fn served(store: &Store, name: &str, uidvalidity: u32, configured: &str) -> (String, bool) {
     let user = user(name);
@@ -39,6 +39,23 @@ fn another_uidvalidity_is_told_once_and_begins_anew() {
         assert_eq!(served(&store, "anna", 8, "uw").await, ("{uidvalidity}.{uid}".to_owned(), false));
         // A restored backup brings the old one back.
         assert_eq!(served(&store, "anna", 7, "cyrus").await, ("{uidvalidity:08x}{uid:08x}".to_owned(), true));
+    });
+}
+
+/// A restored backup of the mailbox brings the old one back, on a proxy that has not seen the one between.
+#[test]
+fn another_uidvalidity_is_told_to_other_proxies() {
+    let place = postgres("pins_told");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let (one, other) = (place.open().await, place.open().await);
+        let mut messages = other.messages().await.expect("a listener").expect("a server that speaks");
+        served(&one, "anna", 7, "uw").await;
+        assert!(!served(&other, "anna", 7, "uw").await.1);
+        assert!(served(&one, "anna", 8, "uw").await.1);
+        assert_eq!(messages.next().await.expect("a message"), Message::Outdated(user("anna")));
+        other.outdated(&user("anna"));
+        assert!(served(&other, "anna", 7, "uw").await.1);
     });
 }
 
