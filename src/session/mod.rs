@@ -10,6 +10,7 @@ pub mod context;
 pub mod master;
 pub mod notice;
 pub mod open;
+mod patience;
 pub mod pop;
 pub mod retr;
 pub mod summary;

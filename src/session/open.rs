@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::context::{Context, Settings};
 use super::notice::Notice;
+use super::patience::Patience;
 use super::unhide::listing;
 use super::upstream::{Origin, Upstream};
 use super::verdict::{Refusal, Verdict, verdict};
@@ -134,10 +135,10 @@ async fn admit(
         cx.metrics.store.errors.inc();
         Refused::Store(error)
     };
-    let (mut slot, mut listed) = (None, None);
+    let (mut slot, mut listed, mut patience) = (None, None, Patience::new());
     // A listing may take a minute, in which the user may be switched: what holds is what is decided after it.
     let (facts, mode, verdict, slot) = loop {
-        let facts = cx.store.facts(user).await;
+        let facts = patience.wait(cx.store.facts(user)).await;
         let (mode, verdict) = verdict(settings, cx.store.domains(), facts.as_deref().ok(), user, true, now);
         if let Verdict::Refuse(refusal) = verdict {
             cx.verified.remember(user, upstream.credentials().password());
@@ -153,13 +154,16 @@ async fn admit(
             break (facts, mode, verdict, entered);
         }
         slot = Some(entered);
-        listed = Some(listing(user, &facts, upstream, cx, now).await.map_err(Refused::Upstream)?);
+        listed =
+            Some(listing(user, &facts, upstream, cx, &mut patience, now).await.map_err(Refused::Upstream)?);
     };
-    let notice = notice(&verdict, user, &facts, settings, cx, now).await.map_err(stored)?;
+    let notice = notice(&verdict, user, &facts, settings, cx, &mut patience, now).await.map_err(stored)?;
     let listing = listed.filter(|_| verdict != Verdict::OnlyFarewell);
     // Committed before the reply that relies on it.
-    let recipe =
-        pin(user, &facts, upstream.mailbox().uidvalidity, settings, cx, now).await.map_err(stored)?;
+    let recipe = patience
+        .ask(pin(user, &facts, upstream.mailbox().uidvalidity, settings, cx, now))
+        .await
+        .map_err(stored)?;
     let mailbox = listing.as_deref().map(mailbox);
     let maildrop = maildrop(listing.as_deref().unwrap_or_default(), notice.as_ref());
     let transaction = Transaction::new(maildrop, upstream.mailbox().keyword);
@@ -175,13 +179,15 @@ async fn notice(
     facts: &Facts,
     settings: &Settings,
     cx: &Context,
+    patience: &mut Patience,
     now: i64,
 ) -> Result<Option<Notice>, StoreError> {
+    let mut prepare = async |kind| patience.ask(Notice::prepare(kind, user, facts, settings, cx, now)).await;
     match verdict {
         Verdict::Serve | Verdict::Refuse(_) => Ok(None),
-        Verdict::OnlyFarewell => Notice::prepare(Kind::Farewell, user, facts, settings, cx, now).await,
+        Verdict::OnlyFarewell => prepare(Kind::Farewell).await,
         Verdict::WithNotice => {
-            let notice = Notice::prepare(Kind::Notice, user, facts, settings, cx, now).await;
+            let notice = prepare(Kind::Notice).await;
             Ok(notice.unwrap_or_else(|error| {
                 tracing::warn!(%user, %error, "the maildrop is shown without its notice");
                 None

@@ -2,6 +2,7 @@
 //! shown; in [`master`](super::master) at once.
 
 use super::context::Context;
+use super::patience::Patience;
 use super::upstream::Upstream;
 use crate::imap::mailbox::Listed;
 use crate::imap::{Error, Unhidden};
@@ -16,18 +17,20 @@ pub(super) async fn listing(
     facts: &Facts,
     upstream: &mut Upstream,
     cx: &Context,
+    patience: &mut Patience,
     now: i64,
 ) -> Result<Vec<Listed>, Error> {
     if facts.unhide_since.is_none() {
         return upstream.list().await;
     }
     // Claimed before the listing: what others do to the mailbox for this order is then in it.
-    let Some(claim) = claim(user, cx, now).await else { return upstream.list().await };
+    let Some(claim) = claim(user, cx, patience, now).await else { return upstream.list().await };
     let listing = match upstream.list().await {
         Ok(mut listing) => {
             match upstream.unhide(&mut listing, from(&claim)).await {
                 Ok(unhidden) => {
-                    if let Err(error) = note(user, &claim, unhidden, Occasion::Login, cx, now).await {
+                    let noted = patience.ask(note(user, &claim, unhidden, Occasion::Login, cx, now)).await;
+                    if let Err(error) = noted {
                         tracing::warn!(%user, %error, "hidden mail will be brought back once more");
                     }
                 }
@@ -42,13 +45,13 @@ pub(super) async fn listing(
         }
         Err(error) => Err(error),
     };
-    cx.store.give_back(claim).await;
+    patience.wait(cx.store.give_back(claim)).await;
     listing
 }
 
 /// The order, unless it waits for another login.
-async fn claim(user: &UserName, cx: &Context, now: i64) -> Option<Claim> {
-    match cx.store.claim_unhide(user, now).await {
+async fn claim(user: &UserName, cx: &Context, patience: &mut Patience, now: i64) -> Option<Claim> {
+    match patience.ask(cx.store.claim_unhide(user, now)).await {
         Ok(Claimed::Ours(claim)) => Some(claim),
         Ok(Claimed::Gone) => None,
         Ok(Claimed::Others) => {

@@ -23,9 +23,6 @@ use super::StoreError;
 use super::lock::Lock;
 use crate::config::StateUrl;
 
-/// How long a statement of a session may take, whatever it waits for.
-pub(super) const BUSY: Duration = Duration::from_secs(15);
-
 /// How long anybody waits for a connection to the database, or for another program that writes to the same file.
 const ACQUIRE: Duration = Duration::from_secs(5);
 

@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 
-use super::database::{BUSY, Waits, in_time, on, transaction, until_free, writing};
+use super::database::{Waits, in_time, on, transaction, until_free, writing};
 use super::notify::{CHANNEL, Message};
 use super::{Facts, Store, StoreError, UserRow};
 use crate::notice::{Kind, Placeholder, Template};
 use crate::users::UserName;
 use crate::words::{DomainName, Language};
+
+/// How long QUIT waits until it is noted that the notice was deleted.
+const NOTE: Duration = Duration::from_secs(15);
 
 /// Templates of campaigns that are kept in memory, a few kilobytes each.
 pub(super) const CACHED: usize = 1_000;
@@ -139,7 +143,7 @@ impl Store {
         if let Some(begun) = self.campaigns.get(&key) {
             return Ok(begun);
         }
-        let begun = Arc::new(in_time(BUSY, self.begun(now_is, now)).await?);
+        let begun = Arc::new(self.begun(now_is, now).await?);
         self.campaigns.insert(key, Arc::clone(&begun));
         Ok(begun)
     }
@@ -166,7 +170,7 @@ impl Store {
     /// The user has deleted the notice: it is not shown again within this campaign.
     pub async fn dismiss(&self, user: &UserName, kind: Kind, campaign: &str) -> Result<(), StoreError> {
         // Hundreds may do so while a change of a million users has their rows locked.
-        let told = in_time(BUSY, until_free(|| self.note_dismissed(user, kind, campaign))).await?;
+        let told = in_time(NOTE, until_free(|| self.note_dismissed(user, kind, campaign))).await?;
         self.known.amend(user, |facts| facts.dismiss(kind, campaign));
         if !told {
             self.tell_outdated(user).await;

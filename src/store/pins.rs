@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::database::{BUSY, in_time, on, writing};
+use super::database::{on, writing};
 use super::{Facts, Store, StoreError};
 use crate::uidl::Recipe;
 use crate::users::UserName;
@@ -31,9 +31,8 @@ impl Store {
         if let Some((_, recipe)) = facts.pin.as_ref().filter(|(theirs, _)| *theirs == uidvalidity) {
             return Ok(Pin { recipe: Arc::clone(recipe), uidvalidity_changed: false });
         }
-        let recipe = in_time(BUSY, self.pin_first(user, uidvalidity, configured, now)).await?;
-        let recipe = Arc::new(recipe);
-        let uidvalidity_changed = in_time(BUSY, self.served_under(user, uidvalidity)).await?;
+        let recipe = Arc::new(self.pin_first(user, uidvalidity, configured, now).await?);
+        let uidvalidity_changed = self.served_under(user, uidvalidity).await?;
         self.known.amend(user, |facts| facts.pin = Some((uidvalidity, Arc::clone(&recipe))));
         if uidvalidity_changed {
             // Another proxy would take the old one, if it came back, for what it has been all the time.

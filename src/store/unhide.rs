@@ -3,7 +3,7 @@
 //! deletes afterwards stays hidden.
 
 use super::changes::id;
-use super::database::{BUSY, LOOKUP, Waits, in_time, on, transaction};
+use super::database::{LOOKUP, Waits, in_time, on, transaction};
 use super::generation::{Concerns, RAISE};
 use super::{Store, StoreError, lease};
 use crate::users::UserName;
@@ -142,10 +142,10 @@ impl Store {
             0 => format!("{shown} messages"),
             _ => format!("{shown} messages; the server did not bring back {failed} more"),
         };
-        let noted = in_time(BUSY, self.note_unhidden(user, *since, &detail, occasion.reason(), now)).await;
         // Done is done, also where it cannot be noted now: it must not be done again at each login until it can.
         self.known
             .amend(user, |facts| facts.unhide_since = facts.unhide_since.filter(|asked| asked != since));
+        let noted = self.note_unhidden(user, *since, &detail, occasion.reason(), now).await;
         if let Some(generation) = noted? {
             self.announce(generation, &Concerns::User(user.clone())).await;
         }

@@ -1,7 +1,7 @@
 //! A state that goes away stops no mail of whoever this proxy knows, and changes no mode; who is not known waits,
 //! unless their domain's rule refuses them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lastpop::store::Subject;
 use sqlx::{Connection as _, Executor as _, PgConnection};
@@ -24,9 +24,10 @@ fn wait_until_up(proxy: &Proxy, up: i64) {
 #[test]
 fn a_state_that_does_not_answer_is_as_good_as_away() {
     let (dovecot, server) = (Dovecot::start(), Postgres::shared());
-    let users = dovecot.users(&[("known@example.net", "a password"), ("new@example.net", "a password")]);
+    let names = ["known@example.net", "new@example.net", "newer@example.net"];
+    let users = dovecot.users(&names.map(|name| (name, "a password")));
     let url = format!("\"{}\"", server.url("silent"));
-    let proxy = Proxy::start_with(&dovecot, Upstream::Plain, &[("state.url", &url)], &[]);
+    let mut proxy = Proxy::start_with(&dovecot, Upstream::Plain, &[("state.url", &url)], &[]);
     answered(&proxy, &users[0], "+OK");
     // What everybody's facts are is not sure any more.
     server.psql("silent", "UPDATE counters SET value = value + 2 WHERE name = 'generation'");
@@ -44,6 +45,21 @@ fn a_state_that_does_not_answer_is_as_good_as_away() {
     println!("two logins took {:?} while the state did not answer", asked.elapsed());
     runtime.block_on(locked.close()).expect("no lock any more");
     answered_soon(&proxy, &users[1], "+OK");
+    // It answers questions and writes nothing: what waits for that shares one limit.
+    proxy.reload(&[("policy.mode", "\"notice\""), ("policy.url", "\"https://example.net/switch\"")]);
+    let lock = async {
+        let mut connection = PgConnection::connect(&server.url("silent")).await?;
+        connection.execute("BEGIN; LOCK TABLE uidl_pins, last_uidvalidity, notices IN SHARE MODE").await?;
+        Ok::<_, sqlx::Error>(connection)
+    };
+    let locked = runtime.block_on(lock).expect("a lock");
+    let asked = Instant::now();
+    answered(&proxy, &users[2], "-ERR [SYS/TEMP] ");
+    let took = asked.elapsed();
+    println!("a first login took {took:?} while nothing could be written");
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    runtime.block_on(locked.close()).expect("no lock any more");
+    answered_soon(&proxy, &users[2], "+OK");
 }
 
 #[test]
