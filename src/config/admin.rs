@@ -93,8 +93,21 @@ pub struct Metrics {
     /// What `/metrics/users` says of users.
     pub users: UserSeries,
     /// Users there at most, those first who were seen last: each costs Prometheus several series.
-    #[serde(deserialize_with = "values::positive")]
+    #[serde(deserialize_with = "users_most")]
     pub users_most: u32,
+}
+
+/// Most users in `/metrics/users`: they are one page, and one value in the state, of 15 MB. For more there is the export.
+const USERS_MOST: u32 = 100_000;
+
+fn users_most<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    let most = values::positive(from)?;
+    if most > USERS_MOST {
+        return Err(D::Error::custom(format!(
+            "expected {USERS_MOST} or less: Prometheus keeps several series of each; `lastpop user export` has all users"
+        )));
+    }
+    Ok(most)
 }
 
 impl Default for Metrics {

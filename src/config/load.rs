@@ -183,6 +183,7 @@ mod tests {
             ("[limits]\nidle_timeout = \"5m\"\n", ": limits.idle_timeout is under 10m"),
             ("[[listen]]\naddress = \"127.0.0.1:995\"\ntls = \"implicit\"\n", "tls.certificates is empty"),
             ("[usage]\nretention = \"30d\"\n", ":9: usage.retention: expected \"90d\" or more"),
+            ("[metrics]\nusers_most = 100001\n", ":9: metrics.users_most: expected 100000 or less"),
             ("[usage]\nflush_interval = \"2d\"\n", ":9: usage.flush_interval: expected \"1d\" or less"),
             ("[limits\n", ":8: "),
             (
