@@ -24,7 +24,7 @@ use register::Register;
 pub use sessions::Sessions;
 pub use store::Store;
 pub use upstream::{AT_ONCE, Upstream};
-pub use usage::Usage;
+pub use usage::{FAMILIES, TLS_VERSIONS, Usage};
 pub use waves::{WaveShown, Waves};
 
 /// Buckets for what a person waits for, in seconds.

@@ -6,6 +6,12 @@ use super::{LATENCY, Register};
 use crate::policy::Mode;
 use crate::usage::days::WINDOWS;
 
+/// Client families that are shown even where nobody has them.
+pub const FAMILIES: [&str; 1] = ["unknown"];
+
+/// TLS versions that are.
+pub const TLS_VERSIONS: [&str; 3] = ["none", "TLSv1.2", "TLSv1.3"];
+
 /// Who uses POP3. What is summed up is the same on every proxy.
 #[derive(Debug, Clone)]
 pub struct Usage {
@@ -83,12 +89,12 @@ impl Usage {
             active_by_family: to.gauges(
                 "pop3_active_users_by_family",
                 "Users with a session over POP3 in the last 30 days, by client family.",
-                ("family", &["unknown"]),
+                ("family", &FAMILIES),
             )?,
             active_by_tls: to.gauges(
                 "pop3_active_users_by_tls",
                 "Users with a session over POP3 in the last 30 days, by the TLS version of the last one.",
-                ("version", &["none", "TLSv1.2", "TLSv1.3"]),
+                ("version", &TLS_VERSIONS),
             )?,
             knocking: to.gauges(
                 "pop3_refused_users",

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use super::summary::{Recents, Rules, Snapshot, Sum, Summary};
 use super::{Ledger, days};
 use crate::metrics;
+use crate::metrics::{FAMILIES, TLS_VERSIONS};
 use crate::store::{Store, StoreError};
 
 /// Days that are counted again each time: today, and those of which a proxy may not have written everything.
@@ -105,15 +106,19 @@ fn show(metrics: &metrics::Usage, summary: &Summary, before: &Summary) {
             let _ = metrics.active_by_domain.remove_label_values(&[gone.domain.as_str(), window]);
         }
     }
-    for (gauges, now, before) in [
-        (&metrics.active_by_family, &summary.families, &before.families),
-        (&metrics.active_by_tls, &summary.tls, &before.tls),
+    for (gauges, always, now, before) in [
+        (&metrics.active_by_family, &FAMILIES[..], &summary.families, &before.families),
+        (&metrics.active_by_tls, &TLS_VERSIONS[..], &summary.tls, &before.tls),
     ] {
         for (name, users) in now {
             gauges.with_label_values(&[name]).set(big(*users));
         }
         for (gone, _) in before.iter().filter(|(old, _)| !now.iter().any(|(new, _)| new == old)) {
-            let _ = gauges.remove_label_values(&[gone]);
+            if always.contains(&gone.as_str()) {
+                gauges.with_label_values(&[gone]).set(0);
+            } else {
+                let _ = gauges.remove_label_values(&[gone]);
+            }
         }
     }
 }

@@ -155,9 +155,25 @@ fn small_domains_are_counted_together_and_what_is_gone_is_not_shown() {
         assert!(text.contains("{domain=\"d1199\",window=\"1d\"}") && !text.contains("d1200"), "{text}");
         assert_eq!(upkeep::forget(&store, NOW + 1).await.expect("forgotten"), 450);
         session(&store, "anna@new", 0, "mutt").await;
+        session(&store, "bob@new", 20, "unknown").await;
         let text = shown().await;
         assert_eq!(series(&text), 4);
-        assert!(text.contains("{domain=\"new\",window=\"1d\"} 1"), "{text}");
+        for series in [
+            "{domain=\"new\",window=\"1d\"} 1",
+            "{family=\"mutt\"} 1",
+            "{family=\"unknown\"} 1",
+            "{version=\"TLSv1.3\"} 1",
+            "{version=\"none\"} 1",
+        ] {
+            assert!(text.contains(series), "{series} is not in:\n{text}");
+        }
+        // Nobody is left: what is shown even where nobody ever was is 0 again.
+        assert_eq!(upkeep::forget(&store, NOW + 1).await.expect("forgotten"), 2);
+        let text = shown().await;
+        assert!(!text.contains("{family=\"mutt\"}"), "{text}");
+        for series in ["{family=\"unknown\"} 0", "{version=\"TLSv1.3\"} 0", "{version=\"none\"} 0"] {
+            assert!(text.contains(series), "{series} is not in:\n{text}");
+        }
     });
 }
 
