@@ -11,7 +11,7 @@ pub struct Store {
     pub up: IntGauge,
     /// The newest change of policy that is in force here.
     pub generation: IntGauge,
-    /// Logins that it could not serve.
+    /// What it could not do for sessions.
     pub errors: IntCounter,
     /// Users whose mailbox has another UIDVALIDITY than before.
     pub uidvalidity_changes: IntCounter,
@@ -25,7 +25,11 @@ impl Store {
                 "policy_generation",
                 "Number of the newest change of policy that is in force; soon the same on every proxy.",
             )?,
-            errors: to.counter("store_errors_total", "Logins that failed because of the state store.")?,
+            errors: to.counter(
+                "store_errors_total",
+                "What the state store could not do for sessions: let a login in, make a notice, keep that one was deleted \
+                or that hidden mail was brought back.",
+            )?,
             uidvalidity_changes: to.counter(
                 "uidvalidity_changes_total",
                 "Users whose mailbox had another UIDVALIDITY than before: they download everything again.",

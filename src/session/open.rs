@@ -189,6 +189,7 @@ async fn notice(
         Verdict::WithNotice => {
             let notice = prepare(Kind::Notice).await;
             Ok(notice.unwrap_or_else(|error| {
+                cx.metrics.store.errors.inc();
                 tracing::warn!(%user, %error, "the maildrop is shown without its notice");
                 None
             }))
