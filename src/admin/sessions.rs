@@ -7,6 +7,7 @@ use axum::extract::State;
 use jiff::Timestamp;
 
 use super::Shared;
+use super::audit::{Act, note};
 use super::auth::Caller;
 use super::extract::{Json, Query};
 use super::problem::Problem;
@@ -83,8 +84,27 @@ pub(super) async fn kick(
         if let Some(user) = &filter.user {
             shared.cx.store.tell_kick(user).await;
         }
+        if let Some(act) = act(&filter, &sessions) {
+            note(&shared, &caller, &reason, act).await;
+        }
     }
     Ok(Json(Kicked { dry_run, sessions: sessions.len() as u64 }))
+}
+
+/// What the audit trail says of it; `None` when nothing was done.
+fn act<'a>(filter: &'a Filter, sessions: &'a [Arc<live::Session>]) -> Option<Act<'a>> {
+    let count = match sessions.len() {
+        1 => "1 session".to_owned(),
+        count => format!("{count} sessions"),
+    };
+    let (user, detail) = match (filter, sessions) {
+        // Other proxies may have some.
+        (Filter { user: Some(user), .. }, _) => (Some(user.as_str()), format!("{count} on this proxy")),
+        (_, []) => return None,
+        (Filter { network: Some(network), .. }, _) => (None, format!("{count} from {network}")),
+        (_, [session, ..]) => (Some(session.user.as_str()), format!("session {}", session.id)),
+    };
+    Some(Act { action: "kick", user, detail })
 }
 
 fn end(sessions: &[Arc<live::Session>], caller: &Caller, reason: &str) {

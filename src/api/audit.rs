@@ -18,7 +18,7 @@ pub struct AuditEntry {
     /// What was done.
     #[schema(example = "set")]
     pub action: String,
-    /// To what: `user`, `domain` (everyone as well) or `wave`.
+    /// To what: `user`, `domain` (everyone as well), `wave`, or `proxy` (which is called as its host).
     #[schema(example = "user")]
     pub kind: String,
     /// To which.

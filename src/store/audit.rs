@@ -1,7 +1,8 @@
 //! The audit trail, newest first.
 
-use super::changes::{Row, setting};
-use super::database::on;
+use super::changes::{Row, id, setting};
+use super::database::{Waits, on, transaction};
+use super::generation::{Concerns, RAISE};
 use super::{Store, StoreError};
 use crate::policy::Setting;
 
@@ -14,7 +15,7 @@ pub struct AuditRow {
     pub at: i64,
     /// Who: the name of a token, or `lastpop` itself.
     pub actor: String,
-    /// What: `set`, `undo`, `import`, `wave`, `unhide`, …
+    /// What: `set`, `undo`, `import`, `wave`, `unhide`, `kick`, …
     pub action: String,
     /// Whose: `user`, `domain`, `wave`, `proxy`.
     pub kind: String,
@@ -46,6 +47,25 @@ pub struct Trail {
     pub subject: Option<String>,
     /// The batch.
     pub batch: Option<String>,
+}
+
+/// Something that was done and sets nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Note<'a> {
+    /// What.
+    pub action: &'static str,
+    /// To what: `user` or `proxy`.
+    pub kind: &'static str,
+    /// Its name.
+    pub subject: &'a str,
+    /// What there is to say besides.
+    pub detail: &'a str,
+    /// Who did it.
+    pub actor: &'a str,
+    /// Why.
+    pub reason: &'a str,
+    /// Unix seconds.
+    pub now: i64,
 }
 
 impl AuditRow {
@@ -83,6 +103,31 @@ const COLUMNS: &str = "SELECT id, at, actor, action, kind, subject, old_mode, ol
     FROM audit WHERE 1 = 1";
 
 impl Store {
+    /// Writes a line about what was done and sets nothing.
+    pub async fn note(&self, note: &Note<'_>) -> Result<(), StoreError> {
+        self.database.present()?;
+        let line = "INSERT INTO audit (id, at, actor, action, kind, subject, detail, reason, batch)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $1)";
+        let _turn = self.turns.soon().await?;
+        let written: Result<i64, StoreError> = transaction!(&self.database, Waits::Briefly, tx => {
+            let generation: i64 = sqlx::query_scalar(RAISE).fetch_one(&mut *tx).await?;
+            sqlx::query(line)
+                .bind(id(generation))
+                .bind(note.now)
+                .bind(note.actor)
+                .bind(note.action)
+                .bind(note.kind)
+                .bind(note.subject)
+                .bind(note.detail)
+                .bind(note.reason)
+                .execute(&mut *tx)
+                .await?;
+            Ok(generation)
+        });
+        self.announce(written?, &Concerns::Domains).await;
+        Ok(())
+    }
+
     /// Lines older than `before` (an id; `None`: from the newest on), newest first, at most `limit` of them.
     pub async fn audit(
         &self,

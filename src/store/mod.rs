@@ -44,7 +44,7 @@ use std::time::Duration;
 use quick_cache::sync::Cache;
 
 use crate::config::StateUrl;
-pub use audit::{AuditRow, Trail};
+pub use audit::{AuditRow, Note, Trail};
 pub use batch::{Moves, Permit};
 pub use bulk::{Applied, Batch};
 pub use changes::{Change, Changed, Consent, Subject, Wish};

@@ -133,6 +133,35 @@ fn a_session_that_is_kicked_is_closed_and_hides_nothing() {
     assert_eq!(acts.len(), 5, "{log}");
     assert!(acts.iter().all(|line| line.contains("\"actor\":\"an-operator\"")), "{log}");
     assert!(acts[0].contains("\"reason\":\"ticket 7\"") && acts[0].contains("\"user\":\"anna\""), "{log}");
+    // One line for each act, and none for what was only asked.
+    let here = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
+    let session = format!("session {}", id.as_str().expect("an id"));
+    let expected = [
+        ("user", "anna", "0 sessions on this proxy"),
+        ("proxy", here.trim(), "1 session from 127.77.0.9/32"),
+        ("proxy", here.trim(), "1 session from 127.0.0.0/16"),
+        ("user", "bob", session.as_str()),
+        ("user", "anna", "2 sessions on this proxy"),
+    ];
+    assert_eq!(trail(&proxy, "kick", "an-operator", "ticket 7"), expected.map(told));
+}
+
+fn told((kind, subject, after): (&str, &str, &str)) -> [String; 3] {
+    [kind, subject, after].map(str::to_owned)
+}
+
+/// The audit trail as kind, subject and what is told besides; it holds nothing but this.
+fn trail(proxy: &Proxy, action: &str, actor: &str, reason: &str) -> Vec<[String; 3]> {
+    let list = proxy.api("GET", "/api/v1/audit", VIEWER, "").json();
+    let entries = list["entries"].as_array().expect("entries").iter();
+    let field = |entry: &serde_json::Value, name: &str| entry[name].as_str().expect(name).to_owned();
+    entries
+        .map(|entry| {
+            assert_eq!((&entry["action"], &entry["actor"]), (&action.into(), &actor.into()));
+            assert_eq!((&entry["reason"], &entry["before"]), (&reason.into(), &serde_json::Value::Null));
+            ["kind", "subject", "after"].map(|name| field(entry, name))
+        })
+        .collect()
 }
 
 #[test]
@@ -206,6 +235,9 @@ fn a_drain_over_the_api_is_one_by_sigterm() {
     wait::until("lastpop drains", || (proxy.get("/ready") == (503, "draining\n".to_owned())).then_some(()));
     assert_eq!(drain(r#"{"reason":"again"}"#, ADMIN).status, 202, "once more changes nothing");
     assert_eq!(proxy.api("GET", SESSIONS, VIEWER, "").json()["total"], 1, "the API goes on");
+    let here = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
+    let once = told(("proxy", here.trim(), "sessions under way: 1"));
+    assert_eq!(trail(&proxy, "drain", "an-admin", "update"), [once]);
     let log = proxy.log_with("asked for over the API", 1);
     assert!(log.contains("\"actor\":\"an-admin\"") && log.contains("\"reason\":\"update\""), "{log}");
     assert!(session.command("QUIT").starts_with("+OK"));
