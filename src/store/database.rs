@@ -2,6 +2,7 @@
 //!
 //! The text uses what both understand and a distributed database that speaks `PostgreSQL`'s protocol as well:
 //! BIGINT and TEXT, numbered parameters, ON CONFLICT, no sequences, no advisory locks.
+//! The order of names is an order of octets in both, see the migration.
 //!
 //! Whoever writes says so ([`writing`], [`transaction`]), because a file has one writer at a time: those who wait for
 //! it wait for its one connection, so that they take none from those who read.

@@ -4,10 +4,13 @@
 //! what the old one used. So during a rolling upgrade the version before goes on serving on the new tables, and
 //! can be started again. `schema_needs` says when that ends.
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 
 use super::StoreError;
 use super::database::{Database, on};
+
+/// What `SQLite` calls the order of octets, for `PostgreSQL`, where it is "C": the tables name it.
+const BINARY: &str = "CREATE COLLATION IF NOT EXISTS \"BINARY\" FROM \"C\"";
 
 /// The highest migration that this program brings, which is the schema that it knows.
 pub(super) const KNOWN: i64 = 1;
@@ -20,7 +23,10 @@ pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
     migrator.set_ignore_missing(true).set_locking(false);
     match database {
         Database::Sqlite { writer, .. } => migrator.run(writer).await?,
-        Database::Postgres(pool) => migrator.run(pool).await?,
+        Database::Postgres(pool) => {
+            sqlx::query(BINARY).execute(pool).await.map_err(MigrateError::Execute)?;
+            migrator.run(pool).await?;
+        }
     }
     Ok(())
 }

@@ -153,8 +153,8 @@ impl Store {
         Ok(found)
     }
 
-    /// The users behind `after` (a name; empty: from the first on), in the database's order of names, at most
-    /// `limit` of them.
+    /// The users behind `after` (a name; empty: from the first on), in the order of the octets of their
+    /// names, at most `limit` of them.
     pub async fn users(&self, select: &Select, after: &str, limit: u16) -> Result<Vec<UserRow>, StoreError> {
         let rows: Vec<UserRow> = on!(&self.database, pool => {
             let mut query = sqlx::QueryBuilder::new(COLUMNS);
@@ -192,7 +192,7 @@ pub struct DomainCount {
 }
 
 impl Store {
-    /// Domains that have users, behind `after` (`None`: from the first on), in the database's order, at most `limit`
+    /// Domains that have users, behind `after` (`None`: from the first on), in the order of octets, at most `limit`
     /// of them. Who was seen since `since` (Unix seconds) counts as active.
     pub async fn domain_counts(
         &self,

@@ -1,4 +1,6 @@
 -- Only BIGINT and TEXT, so that the same text serves every database. Times are Unix seconds, sizes octets.
+-- "BINARY" is the order of octets: SQLite has it, and PostgreSQL is given it before this, so that pages of names are
+-- the same pages everywhere, and no index depends on the version of a library that knows languages.
 
 -- The lowest schema that a program must know to use this database. A migration that takes something away
 -- raises it; one that only adds leaves it, so that the version before goes on serving.
@@ -18,7 +20,7 @@ INSERT INTO counters (name, value) VALUES ('generation', 0);
 
 -- The recipe for unique-ids that served a user first, by UIDVALIDITY.
 CREATE TABLE uidl_pins (
-    username     TEXT   NOT NULL,
+    username     TEXT COLLATE "BINARY" NOT NULL,
     uidvalidity  BIGINT NOT NULL,
     recipe       TEXT   NOT NULL,
     first_served BIGINT NOT NULL,
@@ -28,14 +30,14 @@ CREATE TABLE uidl_pins (
 -- The UIDVALIDITY under which a user was served last: another one means that clients download everything
 -- again, even one that was there before (a restored backup).
 CREATE TABLE last_uidvalidity (
-    username    TEXT   NOT NULL PRIMARY KEY,
+    username    TEXT COLLATE "BINARY" NOT NULL PRIMARY KEY,
     uidvalidity BIGINT NOT NULL
 );
 
 -- One row for each user who has logged in or has a mode of their own.
 CREATE TABLE users (
-    username          TEXT   NOT NULL PRIMARY KEY,
-    domain            TEXT   NOT NULL,
+    username          TEXT COLLATE "BINARY" NOT NULL PRIMARY KEY,
+    domain            TEXT COLLATE "BINARY" NOT NULL,
     -- Policy. NULL: the domain's.
     mode              TEXT,
     mode_since        BIGINT NOT NULL DEFAULT 0,
@@ -77,7 +79,7 @@ CREATE INDEX users_by_last_seen ON users (last_seen);
 
 -- Modes of domains; '*' is everyone.
 CREATE TABLE domains (
-    domain       TEXT   NOT NULL PRIMARY KEY,
+    domain       TEXT COLLATE "BINARY" NOT NULL PRIMARY KEY,
     mode         TEXT,
     mode_since   BIGINT NOT NULL DEFAULT 0,
     planned_mode TEXT,
@@ -87,12 +89,12 @@ CREATE TABLE domains (
 
 -- Who changed what, when and why. Rows are only added.
 CREATE TABLE audit (
-    id               TEXT   NOT NULL PRIMARY KEY, -- the batch, and the subject where a batch has several
+    id               TEXT COLLATE "BINARY" NOT NULL PRIMARY KEY, -- the batch, and the subject where a batch has several
     at               BIGINT NOT NULL,
     actor            TEXT   NOT NULL,
     action           TEXT   NOT NULL,
     kind             TEXT   NOT NULL,             -- user, domain, wave, proxy
-    subject          TEXT   NOT NULL,
+    subject          TEXT COLLATE "BINARY" NOT NULL,
     old_mode         TEXT,
     old_since        BIGINT,
     old_planned_mode TEXT,
@@ -105,7 +107,7 @@ CREATE TABLE audit (
     new_language     TEXT,
     detail           TEXT,
     reason           TEXT   NOT NULL,
-    batch            TEXT   NOT NULL,
+    batch            TEXT COLLATE "BINARY" NOT NULL,
     undone_by        TEXT                          -- the id of the undo
 );
 CREATE INDEX audit_by_subject ON audit (kind, subject, id);
@@ -113,9 +115,9 @@ CREATE INDEX audit_by_batch ON audit (batch, id);
 
 -- Rows of a bulk change, before it is applied as a whole.
 CREATE TABLE staged (
-    batch        TEXT   NOT NULL,
-    username     TEXT   NOT NULL,
-    domain       TEXT   NOT NULL,
+    batch        TEXT COLLATE "BINARY" NOT NULL,
+    username     TEXT COLLATE "BINARY" NOT NULL,
+    domain       TEXT COLLATE "BINARY" NOT NULL,
     mode         TEXT,
     planned_mode TEXT,
     planned_from BIGINT,
@@ -125,19 +127,19 @@ CREATE TABLE staged (
 );
 
 CREATE TABLE waves (
-    wave       TEXT   NOT NULL PRIMARY KEY,
+    wave       TEXT COLLATE "BINARY" NOT NULL PRIMARY KEY,
     created_at BIGINT NOT NULL,
     actor      TEXT   NOT NULL,
     reason     TEXT   NOT NULL,
     target     TEXT   NOT NULL,                    -- JSON
     state      TEXT   NOT NULL,
-    batch      TEXT   NOT NULL,                    -- what its changes are called in users.set_by
+    batch      TEXT COLLATE "BINARY" NOT NULL, -- what its changes are called in users.set_by
     members    BIGINT,                             -- how many; NULL: not known before it starts
     changed_at BIGINT NOT NULL
 );
 
 CREATE TABLE wave_steps (
-    wave     TEXT   NOT NULL,
+    wave     TEXT COLLATE "BINARY" NOT NULL,
     step     BIGINT NOT NULL,
     at       BIGINT NOT NULL,
     mode     TEXT   NOT NULL,
@@ -149,9 +151,9 @@ CREATE TABLE wave_steps (
 
 -- What members had before the wave is in the audit trail, under the batch of the first step that moved them.
 CREATE TABLE wave_members (
-    wave     TEXT NOT NULL,
-    username TEXT NOT NULL,
-    domain   TEXT NOT NULL,
+    wave     TEXT COLLATE "BINARY" NOT NULL,
+    username TEXT COLLATE "BINARY" NOT NULL,
+    domain   TEXT COLLATE "BINARY" NOT NULL,
     PRIMARY KEY (wave, username)
 );
 
@@ -165,7 +167,7 @@ CREATE TABLE usage_writers (
 -- Totals by day (since 1970, UTC) and domain.
 CREATE TABLE daily (
     day       BIGINT NOT NULL,
-    domain    TEXT   NOT NULL,
+    domain    TEXT COLLATE "BINARY" NOT NULL,
     active_1  BIGINT NOT NULL DEFAULT 0, -- users with a session on that day
     active_7  BIGINT NOT NULL DEFAULT 0, -- in the 7 days that end with it
     active_30 BIGINT NOT NULL DEFAULT 0,
@@ -188,7 +190,7 @@ CREATE TABLE summaries (
 CREATE TABLE notices (
     campaign   TEXT   NOT NULL,
     kind       TEXT   NOT NULL,
-    domain     TEXT   NOT NULL,
+    domain     TEXT COLLATE "BINARY" NOT NULL,
     language   TEXT   NOT NULL,
     started_at BIGINT NOT NULL,
     template   TEXT   NOT NULL,

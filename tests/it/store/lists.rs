@@ -115,6 +115,26 @@ fn domains_are_counted() {
     });
 }
 
+/// The API merges them with domains that it knows from elsewhere. The server of these tests sorts as people do.
+#[test]
+fn names_are_in_the_order_of_their_octets() {
+    on_both("lists_order", async |place| {
+        let store = place.open().await;
+        let domains = ["", "B.example", "a-b.example", "a.example", "z.example", "\u{e4}.example"];
+        for domain in domains {
+            set(&store, Subject::User(user(&format!("anna@{domain}"))), Mode::Pop3, None).await;
+        }
+        let (mut found, mut after) = (Vec::new(), None::<String>);
+        while let Some(count) = store.domain_counts(after.as_deref(), 1, NOW).await.expect("a count").pop() {
+            after = Some(count.domain.clone());
+            found.push(count.domain);
+        }
+        assert_eq!(found, domains);
+        let names = all(&store, &Select::default()).await;
+        assert!(names.is_sorted(), "{names:?}");
+    });
+}
+
 #[test]
 fn the_trail_is_newest_first_and_tells_before_and_after() {
     on_both("lists_trail", async |place| {
