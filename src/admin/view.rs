@@ -96,10 +96,12 @@ impl View {
     /// What is asked for, as conditions on the rows.
     pub(super) fn select(&self, filter: UserFilter) -> Select {
         let UserFilter { search, domain, mode, seen_before, seen_after, family } = filter;
-        let lower = |text: String| text.to_lowercase();
+        // As names are kept: beyond ASCII the databases know no case.
+        let all_lower = self.settings.names.lower_case;
+        let name = |text: String| if all_lower { text.to_lowercase() } else { text.to_ascii_lowercase() };
         Select {
-            search: search.map(lower),
-            domain: domain.map(lower),
+            search: search.map(name),
+            domain: domain.map(|domain| domain.to_lowercase()),
             seen_before: seen_before.map(jiff::Timestamp::as_second),
             seen_after: seen_after.map(jiff::Timestamp::as_second),
             family,

@@ -47,7 +47,7 @@ pub struct UserRow {
 /// Which users: those for whom all of it holds.
 #[derive(Debug, Clone, Default)]
 pub struct Select {
-    /// A part of the name.
+    /// A part of the name, with no capital letter of ASCII: of those no case counts.
     pub search: Option<String>,
     /// The domain.
     pub domain: Option<String>,
@@ -103,7 +103,7 @@ macro_rules! push_select {
     ($query:ident, $select:expr) => {
         let select: &Select = $select;
         if let Some(search) = &select.search {
-            $query.push(" AND username LIKE ").push_bind(like(search)).push(" ESCAPE '\\'");
+            $query.push(" AND lower(username) LIKE ").push_bind(like(search)).push(" ESCAPE '\\'");
         }
         if let Some(domain) = &select.domain {
             $query.push(" AND domain = ").push_bind(domain.clone());

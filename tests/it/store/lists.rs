@@ -135,6 +135,28 @@ fn names_are_in_the_order_of_their_octets() {
     });
 }
 
+/// Where `users.lower_case` is false, names keep their case, and who searches need not know it.
+#[test]
+fn a_search_finds_every_case() {
+    on_both("lists_search", async |place| {
+        let store = place.open().await;
+        for name in ["Anna@x", "bob@x", "\u{100}nna@x", "\u{101}nna@x"] {
+            set(&store, Subject::User(user(name)), Mode::Pop3, None).await;
+        }
+        for (search, expected) in [
+            ("anna", &["Anna@x"][..]),
+            ("b@x", &["bob@x"]),
+            ("nna@", &["Anna@x", "\u{100}nna@x", "\u{101}nna@x"]),
+            // Of letters beyond ASCII both databases know no case.
+            ("\u{100}nna", &["\u{100}nna@x"]),
+            ("\u{101}nna", &["\u{101}nna@x"]),
+        ] {
+            let found = all(&store, &Select { search: Some(search.to_owned()), ..Select::default() }).await;
+            assert_eq!(found, expected, "{search}");
+        }
+    });
+}
+
 #[test]
 fn the_trail_is_newest_first_and_tells_before_and_after() {
     on_both("lists_trail", async |place| {
