@@ -10,7 +10,7 @@ use crate::api::{Effective, Planned, Quota, Rule, Setting, Usage, User, UserFilt
 use crate::notice::Kind;
 use crate::policy::{self, Rules, instant};
 use crate::session::context::Settings;
-use crate::store::{InForce, Inherited, Select, StoreError, UserRow};
+use crate::store::{InForce, Select, StoreError, UserRow};
 
 /// One moment's rules, for everything that one answer says.
 pub(super) struct View {
@@ -105,25 +105,11 @@ impl View {
             seen_before: seen_before.map(jiff::Timestamp::as_second),
             seen_after: seen_after.map(jiff::Timestamp::as_second),
             family,
-            mode: mode.map(|mode| InForce { mode, now: self.now, inherited: self.inherited(mode) }),
+            mode: mode.map(|mode| {
+                let configured = Arc::new(self.settings.configured());
+                InForce { mode, now: self.now, configured }
+            }),
         }
-    }
-
-    /// The domains whose users are in this mode unless they have one of their own.
-    fn inherited(&self, mode: policy::Mode) -> Inherited {
-        // What holds where nothing is said about the domain; no domain is called so.
-        let elsewhere = self.rules("", None).decide(self.now).mode == mode;
-        let configured = self.settings.domains.iter().map(|(name, _)| name);
-        let mut named: Vec<String> = self
-            .domains()
-            .chain(configured)
-            .filter(|name| *name != crate::api::EVERYONE)
-            .filter(|name| (self.rules(name, None).decide(self.now).mode == mode) != elsewhere)
-            .map(str::to_owned)
-            .collect();
-        named.sort_unstable();
-        named.dedup();
-        if elsewhere { Inherited::AllBut(named) } else { Inherited::Of(named) }
     }
 }
 

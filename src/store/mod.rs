@@ -65,7 +65,7 @@ use turns::Turns;
 pub use undo::Undone;
 pub use unhide::{Claim, Claimed, Occasion};
 pub use usage::BATCH;
-pub use users::{DomainCount, InForce, Inherited, Select, UserRow};
+pub use users::{DomainCount, InForce, Select, UserRow};
 pub use waves::WaveError;
 
 /// Transactions of one proxy that write usage side by side, when there is a hurry; so many processors a server has at

@@ -1,8 +1,16 @@
 //! Users as administrators see them: one, a page of them, or all of them page by page.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use sqlx::AssertSqlSafe;
+
+use super::batch::own_mode;
 use super::changes::{Row, setting};
 use super::database::on;
-use super::{Store, StoreError};
+use super::effective::{domain_rule, effective};
+use super::{Configured, Store, StoreError};
 use crate::policy::{Mode, Setting};
 use crate::users::UserName;
 
@@ -61,35 +69,36 @@ pub struct Select {
     pub mode: Option<InForce>,
 }
 
-/// Users for whom a mode is in force: by their own setting, or because the rule that they inherit says so.
+/// Users for whom a mode is in force, by whichever rule.
 #[derive(Debug, Clone)]
 pub struct InForce {
     /// The mode.
     pub mode: Mode,
     /// At this time, in Unix seconds.
     pub now: i64,
-    /// Who inherits it.
-    pub inherited: Inherited,
+    /// What holds where nothing is set.
+    pub configured: Arc<Configured>,
 }
 
-/// Domains whose users have a mode unless they have one of their own.
-#[derive(Debug, Clone)]
-pub enum Inherited {
-    /// Of these domains.
-    Of(Vec<String>),
-    /// Of all but these.
-    AllBut(Vec<String>),
+const COLUMNS: &str =
+    "SELECT u.username, u.domain, u.mode, u.mode_since, u.planned_mode, u.planned_from, u.language,
+    u.notice_dismissed, u.farewell_dismissed, u.unhide_since, u.first_seen, u.last_seen, u.address, u.tls,
+    u.method, u.sessions, u.messages, u.octets, u.deleted, u.refused, u.last_refused, u.maildrop_messages,
+    u.maildrop_octets, u.hidden_messages, u.hidden_octets, u.quota_used, u.quota_limit, u.quota_at,
+    u.poll_interval, u.keeps_mail, u.family
+    FROM users u";
+
+/// A value of a condition.
+enum Value<'a> {
+    Text(Cow<'a, str>),
+    Number(i64),
 }
 
-const COLUMNS: &str = "SELECT username, domain, mode, mode_since, planned_mode, planned_from, language,
-    notice_dismissed, farewell_dismissed, unhide_since, first_seen, last_seen, address, tls, method, sessions,
-    messages, octets, deleted, refused, last_refused, maildrop_messages, maildrop_octets, hidden_messages,
-    hidden_octets, quota_used, quota_limit, quota_at, poll_interval, keeps_mail, family
-    FROM users WHERE username > ";
-
-/// The user's own mode, with a plan whose time has come carried out; a time follows, and [`OWN_END`].
-const OWN: &str = "CASE WHEN planned_from IS NOT NULL AND planned_from <= ";
-const OWN_END: &str = " THEN planned_mode ELSE mode END";
+/// A query for users with its values, in the order of their numbers.
+struct Query<'a> {
+    text: String,
+    values: Vec<Value<'a>>,
+}
 
 impl UserRow {
     /// What is set for the user alone.
@@ -98,83 +107,85 @@ impl UserRow {
     }
 }
 
-/// Adds what `select` asks for to a query that ends within its WHERE.
-macro_rules! push_select {
-    ($query:ident, $select:expr) => {
-        let select: &Select = $select;
+impl<'a> Query<'a> {
+    /// Users behind `after` for whom all that `select` asks for holds.
+    fn new(select: &'a Select, after: &'a str, limit: u16) -> Self {
+        let mut query = Self { text: COLUMNS.to_owned(), values: Vec::new() };
+        if select.mode.is_some() {
+            query.text += " ";
+            query.text += &domain_rule("u.domain");
+        }
+        query.and("WHERE u.username >", Value::Text(after.into()), "");
         if let Some(search) = &select.search {
-            $query.push(" AND lower(username) LIKE ").push_bind(like(search)).push(" ESCAPE '\\'");
+            query.and("AND lower(u.username) LIKE", Value::Text(like(search).into()), "ESCAPE '\\'");
         }
         if let Some(domain) = &select.domain {
-            $query.push(" AND domain = ").push_bind(domain.clone());
+            query.and("AND u.domain =", Value::Text(domain.into()), "");
         }
         if let Some(before) = select.seen_before {
-            $query.push(" AND (last_seen IS NULL OR last_seen < ").push_bind(before).push(")");
+            query.and("AND (u.last_seen IS NULL OR u.last_seen <", Value::Number(before), ")");
         }
         if let Some(after) = select.seen_after {
-            $query.push(" AND last_seen >= ").push_bind(after);
+            query.and("AND u.last_seen >=", Value::Number(after), "");
         }
         if let Some(family) = &select.family {
-            $query.push(" AND family = ").push_bind(family.clone());
+            query.and("AND u.family =", Value::Text(family.into()), "");
         }
-        if let Some(InForce { mode, now, inherited }) = &select.mode {
-            $query.push(" AND (").push(OWN).push_bind(*now).push(OWN_END);
-            $query.push(" = ").push_bind(mode.as_str());
-            $query.push(" OR (").push(OWN).push_bind(*now).push(OWN_END).push(" IS NULL AND ");
-            let (domains, of) = match inherited {
-                Inherited::Of(domains) => (domains, true),
-                Inherited::AllBut(domains) => (domains, false),
-            };
-            match (domains.is_empty(), of) {
-                (true, true) => drop($query.push("1 = 0")),
-                (true, false) => drop($query.push("1 = 1")),
-                (false, of) => {
-                    $query.push(if of { "domain IN (" } else { "domain NOT IN (" });
-                    let mut list = $query.separated(", ");
-                    for domain in domains {
-                        list.push_bind(domain.clone());
-                    }
-                    $query.push(")");
-                }
-            }
-            $query.push("))");
+        if let Some(InForce { mode, now, configured }) = &select.mode {
+            query.and("AND", Value::Text(mode.as_str().into()), "=");
+            query.values.push(Value::Number(*now));
+            let now = query.values.len();
+            query.text += &effective(configured, "u.domain", &format!("${now}"), now + 1);
+            query.values.extend(configured.bound().map(|value| Value::Text(value.into())));
         }
-    };
+        query.and("ORDER BY u.username LIMIT", Value::Number(limit.into()), "");
+        query
+    }
+
+    /// Goes on with a value between two pieces of text.
+    fn and(&mut self, before: &str, value: Value<'a>, behind: &str) {
+        self.values.push(value);
+        // Writing to a String cannot fail.
+        let _ = write!(self.text, " {before} ${} {behind}", self.values.len());
+    }
 }
 
 impl Store {
     /// One user, if there is a row.
     pub async fn user(&self, user: &UserName) -> Result<Option<UserRow>, StoreError> {
-        let found: Option<UserRow> = on!(&self.database, pool => {
-            let mut query = sqlx::QueryBuilder::new(COLUMNS);
-            query.push("'' AND username = ").push_bind(user.as_str());
-            query.build_query_as().fetch_optional(pool).await
-        })?;
+        let query = AssertSqlSafe(format!("{COLUMNS} WHERE u.username = $1"));
+        let found: Option<UserRow> = on!(&self.database, pool => sqlx::query_as(query).bind(user.as_str()).fetch_optional(pool).await)?;
         Ok(found)
     }
 
     /// The users behind `after` (a name; empty: from the first on), in the order of the octets of their
     /// names, at most `limit` of them.
     pub async fn users(&self, select: &Select, after: &str, limit: u16) -> Result<Vec<UserRow>, StoreError> {
+        let Query { text, values } = Query::new(select, after, limit);
         let rows: Vec<UserRow> = on!(&self.database, pool => {
-            let mut query = sqlx::QueryBuilder::new(COLUMNS);
-            query.push_bind(after);
-            push_select!(query, select);
-            query.push(" ORDER BY username LIMIT ").push_bind(i64::from(limit));
-            query.build_query_as().fetch_all(pool).await
+            let mut query = sqlx::query_as(AssertSqlSafe(text));
+            for value in &values {
+                query = match value {
+                    Value::Text(text) => query.bind(text.as_ref()),
+                    Value::Number(number) => query.bind(number),
+                };
+            }
+            query.fetch_all(pool).await
         })?;
         Ok(rows)
     }
 
     /// How many users of a domain (of all: `None`) have no setting of their own, and so follow its rule.
     pub async fn followers(&self, domain: Option<&str>, now: i64) -> Result<u64, StoreError> {
+        let own = own_mode("", "$1");
+        let of = domain.map_or("", |_| "AND domain = $2");
+        let query = AssertSqlSafe(format!("SELECT count(*) FROM users WHERE {own} IS NULL {of}"));
         let count: i64 = on!(&self.database, pool => {
-            let mut query = sqlx::QueryBuilder::new("SELECT count(*) FROM users WHERE ");
-            query.push(OWN).push_bind(now).push(OWN_END).push(" IS NULL");
+            let mut query = sqlx::query_scalar(query).bind(now);
             if let Some(domain) = domain {
-                query.push(" AND domain = ").push_bind(domain);
+                query = query.bind(domain);
             }
-            query.build_query_scalar().fetch_one(pool).await
+            query.fetch_one(pool).await
         })?;
         Ok(u64::try_from(count).unwrap_or_default())
     }

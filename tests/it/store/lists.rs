@@ -1,9 +1,11 @@
 //! Lists: users by what holds for them, page by page; domains; the audit trail.
 
-use lastpop::policy::{Mode, Planned, Setting};
-use lastpop::store::{Change, InForce, Inherited, Select, Store, Subject, Trail};
+use std::sync::Arc;
 
-use super::{NOW, on_both, user};
+use lastpop::policy::{Mode, Planned, Setting};
+use lastpop::store::{Change, Configured, InForce, Select, Store, Subject, Trail};
+
+use super::{NOW, execute, on_both, user};
 
 async fn set(store: &Store, subject: Subject, mode: Mode, planned: Option<Planned>) {
     let setting = Setting { mode: Some(mode), since: NOW, planned };
@@ -33,8 +35,11 @@ async fn all(store: &Store, select: &Select) -> Vec<String> {
     }
 }
 
-fn in_force(mode: Mode, now: i64, inherited: Inherited) -> Select {
-    Select { mode: Some(InForce { mode, now, inherited }), ..Select::default() }
+/// Users for whom a mode is in force, where the configuration says this of everyone, and this of a domain.
+fn in_force(mode: Mode, now: i64, everyone: Mode, domain: Option<(&str, Mode)>) -> Select {
+    let domains = domain.into_iter().map(|(domain, mode)| (domain.to_owned(), mode)).collect();
+    let configured = Arc::new(Configured { mode: everyone, domains });
+    Select { mode: Some(InForce { mode, now, configured }), ..Select::default() }
 }
 
 #[test]
@@ -72,31 +77,55 @@ fn a_mode_in_force_is_ones_own_or_the_rule_that_one_inherits() {
     on_both("lists_modes", async |place| {
         let store = place.open().await;
         populated(&store).await;
-        let none = || Inherited::Of(Vec::new());
+        let ones_own = |mode, now| in_force(mode, now, Mode::Brownout, None);
         for mode in Mode::ALL {
-            assert_eq!(all(&store, &in_force(mode, NOW, none())).await.len(), 10, "{mode}");
+            assert_eq!(all(&store, &ones_own(mode, NOW)).await.len(), 10, "{mode}");
         }
         // Eight plans have come true, two of them where it was so already.
-        assert_eq!(all(&store, &in_force(Mode::ImapOnly, NOW + 10, none())).await.len(), 16);
-        // Who has no setting follows the domain's rule.
+        assert_eq!(all(&store, &ones_own(Mode::ImapOnly, NOW + 10)).await.len(), 16);
+        // Who has no setting follows the rule of the domain, or that of everyone.
         let dora = user("dora@a.example");
         store.dismiss(&dora, lastpop::notice::Kind::Notice, "1").await.expect("a row without a mode");
-        for (inherited, found) in [
-            (none(), false),
-            (Inherited::Of(vec!["a.example".to_owned()]), true),
-            (Inherited::Of(vec!["b.example".to_owned()]), false),
-            (Inherited::AllBut(Vec::new()), true),
-            (Inherited::AllBut(vec!["a.example".to_owned()]), false),
-        ] {
-            let names = all(&store, &in_force(Mode::Notice, NOW, inherited.clone())).await;
-            assert_eq!(names.contains(&dora.as_str().to_owned()), found, "{inherited:?}");
-        }
+        let is_in_notice = async |everyone, domain| {
+            let names = all(&store, &in_force(Mode::Notice, NOW, everyone, domain)).await;
+            names.contains(&dora.as_str().to_owned())
+        };
+        let (a, b) = (Some(("a.example", Mode::Notice)), Some(("b.example", Mode::Notice)));
+        let none = Mode::Pop3;
+        assert!(!is_in_notice(none, None).await);
+        assert!(is_in_notice(none, a).await);
+        assert!(!is_in_notice(none, b).await);
+        assert!(is_in_notice(Mode::Notice, None).await);
+        assert!(!is_in_notice(Mode::Notice, Some(("a.example", Mode::Pop3))).await);
+        // What is set for everyone holds before what is configured for them, and after what is for the domain.
+        set(&store, Subject::Everyone, Mode::Notice, None).await;
+        assert!(is_in_notice(none, None).await);
+        assert!(!is_in_notice(none, Some(("a.example", Mode::Pop3))).await);
+        set(&store, Subject::Domain("a.example".to_owned()), Mode::Notice, None).await;
+        assert!(is_in_notice(none, Some(("a.example", Mode::Pop3))).await);
         assert_eq!(store.followers(Some("a.example"), NOW).await.expect("a count"), 1);
         assert_eq!(store.followers(None, NOW).await.expect("a count"), 1);
         assert_eq!(store.followers(Some("b.example"), NOW).await.expect("a count"), 0);
         let row = store.user(&user("user00@a.example")).await.expect("an answer").expect("a row");
         assert_eq!(row.setting().expect("a setting").at(NOW + 10), Some(Mode::ImapOnly));
         assert_eq!(store.user(&user("nobody")).await.expect("an answer"), None);
+    });
+}
+
+/// More than a query takes parameters.
+#[test]
+fn users_are_found_by_mode_however_many_domains_have_one() {
+    on_both("lists_many_domains", async |place| {
+        let store = place.open().await;
+        populated(&store).await;
+        let many = "INSERT INTO domains (domain, mode)
+            WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 70000)
+            SELECT 'domain' || i || '.example', 'notice' FROM n";
+        execute(&place, many).await;
+        let dora = user("dora@domain69999.example");
+        store.dismiss(&dora, lastpop::notice::Kind::Notice, "1").await.expect("a row without a mode");
+        let names = all(&store, &in_force(Mode::Notice, NOW, Mode::Pop3, None)).await;
+        assert_eq!((names.len(), &*names[0]), (11, dora.as_str()));
     });
 }
 

@@ -1,13 +1,15 @@
 //! A million users: what a login, a list and an export cost on each database. The figures are printed; with
 //! `IT_FULL=1` the number of users is the real one.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lastpop::config::StateUrl;
 use lastpop::policy::Mode;
-use lastpop::store::{InForce, Inherited, Select, Store};
+use lastpop::store::{InForce, Select, Store};
 use sqlx::AssertSqlSafe;
 
+use super::waves::CONFIGURED;
 use super::{NOW, Place, on_both, user};
 use crate::support::is_full;
 
@@ -111,7 +113,7 @@ async fn lists(store: &Store) {
     timed("a page of a domain", 20, async |_| store.users(&domain, "", 100).await.expect("a page")).await;
     let search = Select { search: Some("user199".to_owned()), ..Select::default() };
     timed("a page of a search", 5, async |_| store.users(&search, "", 100).await.expect("a page")).await;
-    let in_force = InForce { mode: Mode::ImapOnly, now: NOW, inherited: Inherited::Of(Vec::new()) };
+    let in_force = InForce { mode: Mode::ImapOnly, now: NOW, configured: Arc::new(CONFIGURED.clone()) };
     let flipped = Select { mode: Some(in_force), seen_after: Some(NOW - 86_400 * 30), ..Select::default() };
     timed("a page of who is flipped and was here within 30 days", 5, async |_| {
         assert_eq!(store.users(&flipped, "", 100).await.expect("a page").len(), 100);
