@@ -158,6 +158,7 @@ mod tests {
     use super::*;
     use crate::api::{CreateWave, Step, Target};
     use crate::config::StateUrl;
+    use crate::import::Row;
     use crate::policy::Mode;
     use crate::store::waves::Order;
     use crate::users::UserName;
@@ -180,7 +181,10 @@ mod tests {
             dry_run: false,
         };
         let name = store.create_wave(&new, "ilze", NOW).await.unwrap().name;
-        store.add_members(&name, &["anna@x", "bob@y"].map(UserName::stored), false).await.unwrap();
+        let member = |name| Row { user: UserName::stored(name), mode: None, from: None, language: None };
+        let list = store.begin_import("ilze", "a test", NOW).await.unwrap();
+        store.stage(&list, &["anna@x", "bob@y"].map(member)).await.unwrap();
+        store.add_members(&name, &list, false).await.unwrap();
         let order = Order { actor: "ilze", reason: "a test", dry_run: false, now: NOW };
         store.start_wave(&name, &order, &configured).await.unwrap();
         (directory, store, configured)

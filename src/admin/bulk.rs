@@ -1,10 +1,13 @@
 //! Many users at once: import, export, and the members of a wave, as streams in bounded memory.
 
+use std::error::Error;
+
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt as _, stream};
+use http_body_util::LengthLimitError;
 
 use super::auth::Caller;
 use super::extract::{Json, Path, Query};
@@ -18,7 +21,7 @@ use crate::api::{
 };
 use crate::import::{Content, Line, Reader, Row};
 use crate::policy::Mode;
-use crate::store::{Select, StoreError, Undone, waves};
+use crate::store::{Batch, Select, Store, StoreError, Undone};
 
 /// Rows that are handed to the store at once.
 const ROWS: usize = 2_000;
@@ -69,10 +72,8 @@ impl Lines {
             match self.body.next().await {
                 Some(Ok(chunk)) => reader.push(&chunk, |line| self.taken.take(line)),
                 Some(Err(error)) => {
-                    tracing::info!(%error, "an import broke off");
-                    let detail =
-                        "The body broke off or is longer than an import may be; nothing was changed.";
-                    return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+                    tracing::info!(%error, "a list broke off");
+                    return Err(broken(&error));
                 }
                 None => {
                     if let Some(reader) = self.reader.take() {
@@ -83,6 +84,48 @@ impl Lines {
         }
         Ok(std::mem::take(&mut self.taken.rows))
     }
+}
+
+/// Why a list is not read to its end.
+fn broken(error: &axum::Error) -> Problem {
+    let mut causes = std::iter::successors(Some(error as &(dyn Error + 'static)), |error| (*error).source());
+    if causes.any(<dyn Error>::is::<LengthLimitError>) {
+        let detail = "The list is longer than one may be; nothing was changed. Send it in parts.";
+        return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail);
+    }
+    let detail = "The list broke off, or nothing more of it came for a minute; nothing was changed.";
+    Problem::new(StatusCode::BAD_REQUEST, detail)
+}
+
+/// Stages all lines, and does what is to be done with them: all of it or nothing.
+async fn taken<T, F: Future<Output = Result<T, StoreError>>>(
+    store: &Store,
+    batch: &Batch,
+    dry_run: bool,
+    mut lines: Lines,
+    work: impl FnOnce() -> F,
+) -> Result<(ImportReport, T), Problem> {
+    let staged: Result<(), Problem> = async {
+        loop {
+            let rows = lines.next().await?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            store.stage(batch, &rows).await.map_err(store_problem)?;
+        }
+    }
+    .await;
+    let done = match staged {
+        Ok(()) => work().await.map_err(store_problem),
+        Err(problem) => Err(problem),
+    };
+    if done.is_err() || dry_run {
+        // What is left over is removed within a day as well.
+        if let Err(error) = store.abandon(batch).await {
+            tracing::warn!(%error, "rows of a list that was not taken are left in the state for a day");
+        }
+    }
+    Ok((ImportReport { dry_run, ..lines.taken.report }, done?))
 }
 
 /// Sets many users at once, all of them or none.
@@ -107,46 +150,20 @@ pub(super) async fn import(
     let begun = store.begin_import(&caller.name, query.reason.as_str(), Shared::now()).await;
     let batch = begun.map_err(store_problem)?;
     let permit = permit_many(&shared, query.confirm_redownload);
-    let mut lines = Lines::new(&shared, query.format, Content::Settings, body);
-    let staged: Result<(), Problem> = async {
-        loop {
-            let rows = lines.next().await?;
-            if rows.is_empty() {
-                return Ok(());
-            }
-            store.stage(&batch, &rows).await.map_err(store_problem)?;
-        }
-    }
-    .await;
-    let applied = match staged {
-        Ok(()) => store.apply(&batch, query.dry_run, &permit).await.map_err(store_problem),
-        Err(problem) => Err(problem),
-    };
-    if applied.is_err() || query.dry_run {
-        // What is left over is removed within a day as well.
-        if let Err(error) = store.abandon(&batch).await {
-            tracing::warn!(%error, "rows of an import that was not made are left in the state for a day");
-        }
-    }
-    let applied = applied?;
-    let mut report = lines.taken.report;
-    report.dry_run = query.dry_run;
-    report.changed = applied.changed;
-    report.unchanged = report.rows - report.bad_lines - applied.changed;
+    let lines = Lines::new(&shared, query.format, Content::Settings, body);
+    let apply = || store.apply(&batch, query.dry_run, &permit);
+    let (mut report, applied) = taken(store, &batch, query.dry_run, lines, apply).await?;
+    report.changed(applied.changed);
     report.batch = applied.batch;
     if !query.dry_run {
         shared.count(&applied.moves);
-        for moved in &applied.moves {
-            let word = |mode: Option<Mode>| mode.map_or("inherit", Mode::as_str);
-            tracing::info!(
-                actor = caller.name,
-                from = word(moved.from),
-                to = word(moved.to),
-                users = moved.users,
-                reason = query.reason.as_str(),
-                "users were imported"
-            );
-        }
+        tracing::info!(
+            actor = caller.name,
+            changed = report.changed,
+            batch = report.batch,
+            reason = query.reason.as_str(),
+            "users were imported"
+        );
     }
     Ok(Json(report))
 }
@@ -304,11 +321,14 @@ fn fields(ExportRow { mode, from, user }: &ExportRow) -> [String; 27] {
     ]
 }
 
-/// Puts users into a wave that takes a list: CSV with a column `user`.
+/// Puts users into a wave that takes a list, all of them or none.
+///
+/// Lines that cannot be used are named and left out.
 #[utoipa::path(
     put, path = "/api/v1/waves/{wave}/members", tag = "waves", operation_id = "add_wave_members",
     params(WavePath, MembersQuery),
-    request_body(content = String, content_type = "text/csv", description = "Users as CSV."),
+    request_body(description = "Users as CSV with a column `user`, or as NDJSON, see `format`.",
+        content((String = "text/csv"), (String = "application/x-ndjson"))),
     responses(
         (status = 200, description = "Who was added, or would be.", body = ImportReport),
         (status = 404, description = "There is no such wave.", body = crate::api::Problem),
@@ -323,27 +343,43 @@ pub(super) async fn members(
     body: Body,
 ) -> Result<Json<ImportReport>, Problem> {
     let store = &shared.cx.store;
-    // Before anything is read: a wave that takes no list is told at once, and for an empty list as well.
-    store.add_members(&wave, &[], true).await.map_err(store_problem)?;
-    let mut lines = Lines::new(&shared, BulkFormat::Csv, Content::Members, body);
-    let (mut added, mut already) = (0, 0);
-    loop {
-        let rows = lines.next().await?;
-        if rows.is_empty() {
-            break;
-        }
-        let users: Vec<_> = rows.into_iter().map(|row| row.user).collect();
-        let done = store.add_members(&wave, &users, query.dry_run).await.map_err(store_problem)?;
-        added += done.added;
-        already += done.already;
+    // Before anything is read: a wave that takes no list is told at once.
+    store.takes_members(&wave).await.map_err(store_problem)?;
+    let begun = store.begin_import(&caller.name, query.reason.as_str(), Shared::now()).await;
+    let batch = begun.map_err(store_problem)?;
+    let lines = Lines::new(&shared, query.format, Content::Members, body);
+    let add = || store.add_members(&wave, &batch, query.dry_run);
+    let (mut report, added) = taken(store, &batch, query.dry_run, lines, add).await?;
+    report.changed(added.added);
+    if !query.dry_run {
+        tracing::info!(
+            actor = caller.name,
+            wave = %wave,
+            users = added.added,
+            reason = query.reason.as_str(),
+            "users were put into a wave"
+        );
     }
-    if added > 0 && !query.dry_run {
-        let now = Shared::now();
-        let order = waves::Order { actor: &caller.name, reason: query.reason.as_str(), dry_run: false, now };
-        store.members_were_added(&wave, added, &order).await.map_err(store_problem)?;
-    }
-    let mut report = lines.taken.report;
-    report.dry_run = query.dry_run;
-    (report.changed, report.unchanged) = (added, already);
     Ok(Json(report))
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Limited;
+
+    use super::*;
+    use crate::users::Names;
+
+    /// Whose length nobody knew before.
+    #[tokio::test]
+    async fn a_list_that_is_too_long_is_called_so() {
+        let read = async |most: usize| {
+            let body = Body::new(Limited::new(Body::from("user\nanna\n"), most));
+            let reader = Some(Reader::new(BulkFormat::Csv, Content::Members, Names::default()));
+            let mut lines = Lines { body: body.into_data_stream(), reader, taken: Taken::default() };
+            lines.next().await.map(|rows| rows.len()).map_err(|problem| problem.into_response().status())
+        };
+        assert_eq!(read(10).await, Ok(1));
+        assert_eq!(read(9).await, Err(StatusCode::PAYLOAD_TOO_LARGE));
+    }
 }

@@ -133,11 +133,15 @@ pub struct ImportQuery {
     pub confirm_redownload: bool,
 }
 
-/// How to take the members of a wave: CSV with a column `user`.
+/// How to take the members of a wave: lines with a `user`, and whatever else they say does not matter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct MembersQuery {
+    /// The form of the body.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    pub format: BulkFormat,
     /// Why.
     #[param(inline)]
     pub reason: Reason,
@@ -202,6 +206,12 @@ pub struct ImportReport {
 impl ImportReport {
     /// How many bad lines are told one by one.
     pub const BAD_MOST: usize = 100;
+
+    /// So many users changed; all others that could be read did not.
+    pub(crate) fn changed(&mut self, changed: u64) {
+        self.changed = changed;
+        self.unchanged = self.rows.saturating_sub(self.bad_lines).saturating_sub(changed);
+    }
 }
 
 /// Which change of many users.

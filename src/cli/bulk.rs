@@ -55,8 +55,9 @@ fn is_ndjson(file: &Path) -> bool {
 /// Sends the members of a wave, and prints what came of it.
 pub(super) async fn members(options: &Options, wave: &str, file: &Path, why: &Why) -> Result<(), Failure> {
     let mut call = Call::new(Method::PUT, &["waves", wave, "members"]).of_many();
-    call.path += &url::query(&MembersQuery { reason: why.reason.clone(), dry_run: why.dry_run });
-    let report: ImportReport = stream::upload(&options.client()?, &call, BulkFormat::Csv, file).await?;
+    let format = if is_ndjson(file) { BulkFormat::Ndjson } else { BulkFormat::Csv };
+    call.path += &url::query(&MembersQuery { format, reason: why.reason.clone(), dry_run: why.dry_run });
+    let report: ImportReport = stream::upload(&options.client()?, &call, format, file).await?;
     print(options.format(), &report)
 }
 

@@ -38,7 +38,8 @@ enum Command {
       --reason 'they are gone'
   lastpop wave create vip --csv vip.csv --step '2027-03-01 notice' --reason 'called by hand'")]
     Create(NewWave),
-    /// Send the members of a wave that was made with --csv: a file with a column user.
+    /// Send the members of a wave that was made with --csv: a file with a column user, or NDJSON if its
+    /// name ends in .ndjson or .jsonl.
     #[command(after_help = "Example:\n  lastpop wave members vip vip.csv --reason 'called by hand'")]
     Members {
         /// The wave.

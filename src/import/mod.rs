@@ -25,7 +25,7 @@ const INHERIT: &str = "inherit";
 pub enum Content {
     /// Users and their modes: columns `user`, `mode`, `from`, `language`, of which the last two may be missing.
     Settings,
-    /// Users: a column `user`.
+    /// Users: a column `user`, which has to be named, because any word may be somebody's name.
     Members,
 }
 
@@ -123,7 +123,7 @@ impl Rows {
         match read {
             Ok(row) => row.map(Line::Row),
             Err(problem) => {
-                self.given_up = problem == Problem::NoModeColumn;
+                self.given_up = matches!(problem, Problem::NoModeColumn | Problem::NoUserColumn);
                 Some(Line::Bad(BadLine { line: number, problem: problem.to_string() }))
             }
         }
@@ -185,7 +185,9 @@ impl Rows {
 /// Where a header says that the fields stand; `None`: the line is no header.
 fn header(fields: &[&str], content: Content) -> Result<Option<Columns>, Problem> {
     let at = |name: &str| fields.iter().position(|field| field.eq_ignore_ascii_case(name));
-    let Some(user) = at("user") else { return Ok(None) };
+    let Some(user) = at("user") else {
+        return if content == Content::Members { Err(Problem::NoUserColumn) } else { Ok(None) };
+    };
     let mode = at("mode");
     if mode.is_none() && content == Content::Settings {
         return Err(Problem::NoModeColumn);

@@ -21,6 +21,11 @@ pub(super) enum Problem {
     ManyFields,
     #[error("The header has a column user and no column mode, so nothing was read; add that column.")]
     NoModeColumn,
+    #[error(
+        "The first line names no column user, so nothing was read; write user above the names, or if the file is \
+        NDJSON, say so."
+    )]
+    NoUserColumn,
     #[error("The line names no user.")]
     NoUser,
     #[error(

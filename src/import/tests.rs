@@ -96,10 +96,19 @@ fn a_header_without_a_mode_is_the_one_thing_that_is_told() {
 #[test]
 fn members_are_names_alone() {
     let expected = [row("anna@example.net", None), row("bob@x", None)];
-    for text in ["Anna\nbob@x\n", "user\nanna\nbob@x", "n,user\n1,anna\n2,bob@x\n", "anna,whatever\nbob@x\n"]
-    {
+    for text in ["user\nanna\nbob@x", "n,user\n1,anna\n2,bob@x\n", "User,whatever\nanna,x\nbob@x\n"] {
         let found = split(read(BulkFormat::Csv, Content::Members, &[text.as_bytes()]));
         assert_eq!(found, (expected.to_vec(), vec![]), "{text:?}");
+    }
+    for text in [
+        "name\nanna\n",
+        "anna\nbob@x\n",
+        "{\"user\":\"Anna\"}\n{\"user\":\"bob@x\"}\n",
+        "\nuser;mode\nanna;x\n",
+    ] {
+        let (rows, bad) = split(read(BulkFormat::Csv, Content::Members, &[text.as_bytes()]));
+        assert_eq!((rows.len(), bad.len()), (0, 1), "{text:?}");
+        assert!(bad[0].1.contains("no column user"), "{}", bad[0].1);
     }
     let text = "{\"user\":\"Anna\"}\n\n{\"user\":\"bob@x\",\"mode\":\"x\"}\n";
     let found = split(read(BulkFormat::Ndjson, Content::Members, &[text.as_bytes()]));

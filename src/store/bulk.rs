@@ -13,6 +13,7 @@ use super::batch::{
 use super::changes::id;
 use super::database::{ROWS, Waits, on, rows, transaction, writing};
 use super::generation::RAISE;
+use super::waves::Order;
 use super::{Store, StoreError};
 use crate::import::Row;
 use crate::policy::Mode;
@@ -21,7 +22,7 @@ use crate::words::Language;
 /// Seconds after which staged rows that nobody applied are removed: whoever staged them is gone.
 const ABANDONED: i64 = 24 * 60 * 60;
 
-/// An import that is under way. Nobody has to end it.
+/// An import, or a list of members of a wave, that is under way. Nobody has to end it.
 #[derive(Debug, Clone)]
 pub struct Batch {
     name: String,
@@ -29,6 +30,21 @@ pub struct Batch {
     reason: String,
     now: i64,
 }
+
+impl Batch {
+    /// What its rows are staged under.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Who asks for it and why, for a wave.
+    pub(super) fn order(&self) -> Order<'_> {
+        Order { actor: &self.actor, reason: &self.reason, dry_run: false, now: self.now }
+    }
+}
+
+/// Forgets the rows that were staged. Parameter: the name of the batch.
+pub(super) const FORGET: &str = "DELETE FROM staged WHERE batch = $1";
 
 /// What became of an import, or what would.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -155,7 +171,7 @@ impl Store {
             sqlx::query(make_users("staged", "batch")).bind(&id).bind(&batch.name).execute(&mut *tx).await?;
             let set = sqlx::query(SET_USERS).bind(&id).bind(&id).execute(&mut *tx).await?;
             all_set(lines.rows_affected(), set.rows_affected())?;
-            sqlx::query("DELETE FROM staged WHERE batch = $1").bind(&batch.name).execute(&mut *tx).await?;
+            sqlx::query(FORGET).bind(&batch.name).execute(&mut *tx).await?;
             let found: Vec<MovesRow> = sqlx::query_as(moves_of()).bind(&id).fetch_all(&mut *tx).await?;
             let moves = moves(found)?;
             permit(&moves)?;
@@ -168,9 +184,8 @@ impl Store {
 
     /// Forgets the rows that were taken.
     pub async fn abandon(&self, batch: &Batch) -> Result<(), StoreError> {
-        let remove = "DELETE FROM staged WHERE batch = $1";
         writing!(&self.database, connection =>
-            sqlx::query(remove).bind(&batch.name).execute(&mut *connection).await.map(drop))?;
+            sqlx::query(FORGET).bind(&batch.name).execute(&mut *connection).await.map(drop))?;
         Ok(())
     }
 

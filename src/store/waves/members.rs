@@ -1,22 +1,20 @@
 //! Who is in a wave: the users of a list that is sent, or those whom its target takes when it starts.
 
-use std::collections::BTreeSet;
-
 use super::target::Candidate;
-use super::{Order, WAS_MOVED, WaveError, take_wave, wave_line};
+use super::{WAS_MOVED, WaveError, take_wave, wave_line};
 use crate::api::{Target, WaveName, WaveState};
 use crate::policy::Mode;
-use crate::store::batch::own_mode;
-use crate::store::database::{ROWS, Waits, on, rows, transaction};
+use crate::store::batch::{count, own_mode};
+use crate::store::bulk::{Batch, FORGET};
+use crate::store::database::{Waits, on, rows, transaction};
 use crate::store::domains::EVERYONE;
 use crate::store::effective::{Configured, domain_rule, effective};
 use crate::store::{Concerns, Store, StoreError};
-use crate::users::UserName;
 
 /// Users that are read at once.
 pub(super) const PAGE: usize = 5_000;
 
-/// What became of a part of a list.
+/// What became of a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Added {
     /// Users who are in the wave now, or would be.
@@ -127,16 +125,23 @@ macro_rules! add {
             }
             added += insert.execute(&mut *$tx).await?.rows_affected();
         }
-        sqlx::query("UPDATE waves SET members = COALESCE(members, 0) + $2 WHERE wave = $1")
-            .bind($wave.as_str())
-            .bind(i64::try_from(added).unwrap_or(i64::MAX))
-            .execute(&mut *$tx)
-            .await?;
+        $crate::store::waves::members::more_members!($tx, $wave, added);
         added
     }};
 }
 
-pub(super) use {add, page};
+/// Counts so many more members of a wave within a transaction.
+macro_rules! more_members {
+    ($tx:ident, $wave:expr, $added:expr) => {
+        sqlx::query("UPDATE waves SET members = COALESCE(members, 0) + $2 WHERE wave = $1")
+            .bind($wave.as_str())
+            .bind(i64::try_from($added).unwrap_or(i64::MAX))
+            .execute(&mut *$tx)
+            .await?
+    };
+}
+
+pub(super) use {add, more_members, page};
 
 /// The INSERT of so many members.
 pub(super) fn insert(count: usize) -> String {
@@ -148,65 +153,60 @@ pub(super) fn insert(count: usize) -> String {
 }
 
 impl Store {
-    /// Puts users into a wave that is a draft and takes a list; some thousands at a time are well. Who is in it
-    /// already stays. With `dry_run` it only says how many would be new; who is named in two parts of a list is
-    /// counted twice then.
+    /// Fails unless a wave takes a list, and takes it now.
+    pub async fn takes_members(&self, name: &WaveName) -> Result<(), StoreError> {
+        self.database.present()?;
+        takes_a_list(name, &self.wave_row(name).await?)
+    }
+
+    /// Puts all users that were staged ([`Store::stage`]) into a wave that is a draft and takes a list, or with an
+    /// error none of them. Who is in it already stays. With `dry_run` it only says how many would be new, and the
+    /// rows stay staged.
     pub async fn add_members(
         &self,
         name: &WaveName,
-        users: &[UserName],
+        batch: &Batch,
         dry_run: bool,
     ) -> Result<Added, StoreError> {
         self.database.present()?;
-        let users: BTreeSet<&UserName> = users.iter().collect();
-        let members: Vec<(&str, &str)> = users.iter().map(|user| (user.as_str(), user.domain())).collect();
-        let added: u64 = if dry_run {
+        let staged = "SELECT count(*) FROM staged WHERE batch = $1";
+        if dry_run {
             takes_a_list(name, &self.wave_row(name).await?)?;
-            members.len() as u64 - self.members_among(name, &members).await?
-        } else {
-            let added: Result<u64, StoreError> = transaction!(&self.database, Waits::Briefly, tx => {
-                let row = take_wave!(tx, name);
-                takes_a_list(name, &row)?;
-                Ok(add!(tx, name, members))
+            let already = "SELECT count(*) FROM staged s
+                JOIN wave_members m ON m.username = s.username AND m.wave = $2 WHERE s.batch = $1";
+            let (staged, already): (i64, i64) = on!(&self.database, pool => (
+                sqlx::query_scalar(staged).bind(batch.name()).fetch_one(pool).await?,
+                sqlx::query_scalar(already).bind(batch.name()).bind(name.as_str()).fetch_one(pool).await?,
+            ));
+            return Ok(Added {
+                added: count(staged).saturating_sub(count(already)),
+                already: count(already),
             });
-            added?
-        };
-        Ok(Added { added, already: (members.len() as u64).saturating_sub(added) })
-    }
-
-    /// Writes into the audit trail that a list was sent, of which so many users were new.
-    pub async fn members_were_added(
-        &self,
-        name: &WaveName,
-        added: u64,
-        order: &Order<'_>,
-    ) -> Result<(), StoreError> {
-        let detail = format!("{added} users");
-        let _turn = self.turns.soon().await?;
-        let written: Result<i64, StoreError> = transaction!(&self.database, Waits::Briefly, tx => {
-            let (generation, _) = wave_line!(tx, name, "members", Some(detail.clone()), order);
-            Ok(generation)
-        });
-        self.announce(written?, &Concerns::Domains).await;
-        Ok(())
-    }
-
-    /// How many of these are in the wave.
-    async fn members_among(&self, name: &WaveName, users: &[(&str, &str)]) -> Result<u64, StoreError> {
-        let mut found = 0;
-        for chunk in users.chunks(ROWS) {
-            let names = rows("", 1, chunk.len(), 2);
-            let text = format!("SELECT count(*) FROM wave_members WHERE wave = $1 AND username IN {names}");
-            let counted: i64 = on!(&self.database, pool => {
-                let mut count = sqlx::query_scalar(sqlx::AssertSqlSafe(text)).persistent(false).bind(name.as_str());
-                for (user, _) in chunk {
-                    count = count.bind(*user);
-                }
-                count.fetch_one(pool).await
-            })?;
-            found += counted.unsigned_abs();
         }
-        Ok(found)
+        let add = "INSERT INTO wave_members (wave, username, domain)
+            SELECT $1, s.username, s.domain FROM staged s WHERE s.batch = $2 ORDER BY s.username
+            ON CONFLICT (wave, username) DO NOTHING";
+        let _turn = self.turns.take().await?;
+        let done: Result<(Added, Option<i64>), StoreError> = transaction!(&self.database, Waits::Long, tx => {
+            let row = take_wave!(tx, name);
+            takes_a_list(name, &row)?;
+            let staged: i64 = sqlx::query_scalar(staged).bind(batch.name()).fetch_one(&mut *tx).await?;
+            let added = sqlx::query(add).bind(name.as_str()).bind(batch.name())
+                .execute(&mut *tx).await?.rows_affected();
+            more_members!(tx, name, added);
+            sqlx::query(FORGET).bind(batch.name()).execute(&mut *tx).await?;
+            let done = Added { added, already: count(staged).saturating_sub(added) };
+            if added == 0 {
+                return Ok((done, None));
+            }
+            let (generation, _) = wave_line!(tx, name, "members", Some(format!("{added} users")), batch.order());
+            Ok((done, Some(generation)))
+        });
+        let (added, generation) = done?;
+        if let Some(generation) = generation {
+            self.announce(generation, &Concerns::Domains).await;
+        }
+        Ok(added)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The admin API against the real binary: who is let in here, how it is reached in `listeners`, what it does
 //! with too much in `bounds`, with whatever its own document allows in `generated`, changes that meet others in `changes`,
 //! what wants to be confirmed in `redownload`, names and plans in `users`, tokens in `tokens`, live sessions in
-//! `sessions`, and commands in `commands`.
+//! `sessions`, lists that stream in in `uploads`, and commands in `commands`.
 
 mod bounds;
 mod changes;
@@ -11,6 +11,7 @@ mod listeners;
 mod redownload;
 mod sessions;
 mod tokens;
+mod uploads;
 mod users;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};

@@ -12,6 +12,7 @@ use lastpop::usage::{Ledger, Login};
 
 use super::waves::{CONFIGURED, name, new, order};
 use super::{NOW, user};
+use crate::support::desk::add_members;
 use crate::support::postgres::Postgres;
 use crate::support::relay::{self, Relay};
 use crate::support::wait;
@@ -116,7 +117,7 @@ async fn a_step_of_which_nobody_knows_is_not_carried_out_again() {
     let members: Vec<_> = (0..10).map(|number| user(&format!("user{number}@waved"))).collect();
     let name = name("lost");
     store.create_wave(&new("lost", Target::Csv, &[(10, Mode::Notice)]), "ilze", NOW).await.expect("made");
-    store.add_members(&name, &members, false).await.expect("added");
+    add_members(&store, &name, &members, false, NOW).await.expect("added");
     store.start_wave(&name, &order(NOW), &CONFIGURED).await.expect("started");
     let due = store.due_steps(NOW + 10).await.expect("due").pop().expect("a step");
     for (lost, moved) in [(relay::Store::Cut, "0"), (relay::Store::Lose(0), "10")] {

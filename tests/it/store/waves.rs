@@ -9,6 +9,7 @@ use lastpop::store::waves::{Added, Due, Fired, Order, RolledBack};
 use lastpop::store::{Change, Configured, Moves, Store, StoreError, Subject};
 
 use super::{ANY, NOW, count, on_both, user};
+use crate::support::desk::add_members;
 
 pub(super) static CONFIGURED: Configured = Configured { mode: Mode::Pop3, domains: BTreeMap::new() };
 
@@ -37,7 +38,7 @@ pub(super) fn new(name: &str, target: Target, steps: &[(i64, Mode)]) -> CreateWa
 async fn started(store: &Store, wave: &str, users: &[&str], steps: &[(i64, Mode)]) -> WaveName {
     store.create_wave(&new(wave, Target::Csv, steps), "ilze", NOW).await.expect("made");
     let users: Vec<_> = users.iter().map(|name| user(name)).collect();
-    store.add_members(&name(wave), &users, false).await.expect("added");
+    add_members(store, &name(wave), &users, false, NOW).await.expect("added");
     store.start_wave(&name(wave), &order(NOW), &CONFIGURED).await.expect("started");
     name(wave)
 }
@@ -81,12 +82,16 @@ fn the_life_of_a_wave() {
         assert_eq!((wave.state, wave.members, wave.steps.len()), (WaveState::Draft, Some(0), 2));
         let first = name("first");
         let users = ["anna@x", "bob@x", "anna@x"].map(user);
-        let would = store.add_members(&first, &users, true).await.expect("looked");
-        assert_eq!(store.add_members(&first, &users, false).await.expect("added"), would);
+        let would = add_members(&store, &first, &users, true, NOW).await.expect("looked");
+        assert_eq!(add_members(&store, &first, &users, false, NOW).await.expect("added"), would);
         assert_eq!(would, Added { added: 2, already: 0 });
-        let again = store.add_members(&first, &[user("bob@x"), user("carl@y")], false).await.expect("added");
+        let again =
+            add_members(&store, &first, &[user("bob@x"), user("carl@y")], false, NOW).await.expect("added");
         assert_eq!(again, Added { added: 1, already: 1 });
-        store.members_were_added(&first, 3, &order(NOW)).await.expect("written");
+        assert_eq!(add_members(&store, &first, &users, false, NOW).await.expect("nobody new").added, 0);
+        let told = "SELECT count(*) FROM audit WHERE subject = 'first' AND action = 'members'
+            AND detail IN ('2 users', '1 users') AND actor = 'ilze'";
+        assert_eq!(count(&place, told).await, 2);
         // Made again, it is the same; started again, it goes on.
         assert_eq!(store.create_wave(&plan, "oskar", NOW + 5).await.expect("the same").created_by, "ilze");
         let wave = store.start_wave(&first, &order(NOW), &CONFIGURED).await.expect("started");
@@ -117,7 +122,7 @@ fn the_life_of_a_wave() {
         store.delete_wave(&first, &order(NOW + 300)).await.expect("deleted");
         assert_eq!(store.waves().await.expect("waves"), []);
         assert_eq!(own(&store, "carl@y").await, Some(Mode::ImapOnly));
-        for action in ["create", "members", "start", "delete"] {
+        for action in ["create", "start", "delete"] {
             let lines = format!("SELECT count(*) FROM audit WHERE kind = 'wave' AND action = '{action}'");
             assert_eq!(count(&place, &lines).await, 1, "{action}");
         }
@@ -285,7 +290,8 @@ fn what_cannot_be_done_is_said() {
         let everyone = new("all", Target::Query(lastpop::api::WaveUsers::default()), &steps);
         assert!(sentence(store.create_wave(&everyone, "ilze", NOW).await).contains("no condition"));
         assert!(
-            sentence(store.add_members(&domain, &anna, false).await).contains("worked out when it starts")
+            sentence(add_members(&store, &domain, &anna, false, NOW).await)
+                .contains("worked out when it starts")
         );
         for wave in [&list, &domain] {
             let error = sentence(store.start_wave(wave, &order(NOW), &CONFIGURED).await);
@@ -294,12 +300,14 @@ fn what_cannot_be_done_is_said() {
         assert_eq!(store.wave(&list).await.expect("the wave").state, WaveState::Draft);
         let error = sentence(store.pause_wave(&list, &order(NOW)).await);
         assert_eq!(error, "the wave list is a draft and cannot be paused; start it first");
-        store.add_members(&list, &anna, false).await.expect("added");
+        add_members(&store, &list, &anna, false, NOW).await.expect("added");
         let dry = Order { dry_run: true, ..order(NOW) };
         let wave = store.start_wave(&list, &dry, &CONFIGURED).await.expect("looked");
         assert_eq!(wave.state, WaveState::Draft);
         store.start_wave(&list, &order(NOW), &CONFIGURED).await.expect("started");
-        assert!(sentence(store.add_members(&list, &anna, false).await).contains("its members are fixed"));
+        assert!(
+            sentence(add_members(&store, &list, &anna, false, NOW).await).contains("its members are fixed")
+        );
         assert!(
             sentence(store.delete_wave(&list, &order(NOW)).await).contains("roll it back, or let it finish")
         );

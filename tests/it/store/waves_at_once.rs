@@ -16,6 +16,7 @@ use lastpop::users::UserName;
 
 use super::waves::{CONFIGURED, name, new, order};
 use super::{ANY, NOW, count, execute, on_both, once, user};
+use crate::support::desk::add_members;
 use crate::support::is_full;
 
 fn users(many: u32) -> Vec<UserName> {
@@ -24,9 +25,7 @@ fn users(many: u32) -> Vec<UserName> {
 
 async fn started(store: &Store, wave: &str, many: u32, steps: &[(i64, Mode)]) {
     store.create_wave(&new(wave, Target::Csv, steps), "ilze", NOW).await.expect("made");
-    for part in users(many).chunks(5_000) {
-        store.add_members(&name(wave), part, false).await.expect("added");
-    }
+    add_members(store, &name(wave), &users(many), false, NOW).await.expect("added");
     store.start_wave(&name(wave), &order(NOW), &CONFIGURED).await.expect("started");
 }
 

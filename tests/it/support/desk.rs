@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use lastpop::api::{CreateWave, Step, Target};
+use lastpop::api::{CreateWave, Step, Target, WaveName};
 use lastpop::config::StateUrl;
+use lastpop::import::Row;
 use lastpop::policy::{Mode, Setting};
-use lastpop::store::waves::Order;
+use lastpop::store::waves::{Added, Order};
 use lastpop::store::{Change, Changed, Configured, Store, StoreError, Subject};
 use lastpop::users::UserName;
 use tokio::runtime::Runtime;
@@ -71,7 +72,7 @@ impl Desk {
         let configured = Configured { mode: Mode::Pop3, domains: BTreeMap::new() };
         self.runtime.block_on(async {
             self.store.create_wave(&new, ACTOR, now).await.expect("made");
-            self.store.add_members(&new.name, users, false).await.expect("added");
+            add_members(&self.store, &new.name, users, false, now).await.expect("added");
             self.store.start_wave(&new.name, &order, &configured).await.expect("started");
         });
     }
@@ -80,4 +81,19 @@ impl Desk {
     pub(crate) fn close(self) {
         self.runtime.block_on(self.store.close());
     }
+}
+
+/// Puts users into a wave, as the API does.
+pub(crate) async fn add_members(
+    store: &Store,
+    wave: &WaveName,
+    users: &[UserName],
+    dry_run: bool,
+    now: i64,
+) -> Result<Added, StoreError> {
+    let list = store.begin_import(ACTOR, REASON, now).await?;
+    let row = |user: &UserName| Row { user: user.clone(), mode: None, from: None, language: None };
+    let rows: Vec<Row> = users.iter().map(row).collect();
+    store.stage(&list, &rows).await?;
+    store.add_members(wave, &list, dry_run).await
 }
