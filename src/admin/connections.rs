@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use super::auth::Peer;
 use super::listen::{Accepted, Listener};
+use super::streams::Awaited;
 
 /// Connections at once to one listener. Further ones wait in the kernel until one of these ends.
 const CONNECTIONS: usize = 64;
@@ -109,7 +110,7 @@ where
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         let answer: Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>> =
-            Box::pin(router.call(request));
+            Box::pin(router.call(request.map(Awaited::new)));
         answer
     });
     let stream = TokioIo::new(Stalling { stream, since: None });
@@ -174,7 +175,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stalling<S> {
 
 #[cfg(test)]
 mod tests {
-    use axum::routing::get;
+    use axum::body::Body;
+    use axum::routing::{get, post};
+    use futures_util::StreamExt as _;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
     use super::*;
@@ -210,6 +213,44 @@ mod tests {
         trickle.await;
         connection.await.expect("no panic");
         assert!(before.elapsed() <= HEAD + Duration::from_secs(2));
+    }
+
+    /// What becomes of a body half of which comes.
+    async fn half(handler: axum::routing::MethodRouter) -> (String, Duration) {
+        let (before, router) = (tokio::time::Instant::now(), Router::new().route("/", handler));
+        let (mut client, connection) = connect(1024, router);
+        let head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello";
+        client.write_all(head).await.expect("a reader");
+        let mut text = String::new();
+        client.read_to_string(&mut text).await.expect("an answer, and the end");
+        connection.await.expect("no panic");
+        (text, before.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rest_of_a_body_is_not_waited_for_without_end() {
+        let waits = post(async |body: Body| {
+            let mut body = body.into_data_stream();
+            while let Some(Ok(_)) = body.next().await {}
+            "given up"
+        });
+        let (text, taken) = half(waits).await;
+        assert!(text.ends_with("given up"), "{text}");
+        assert!((STALL..STALL + HEAD).contains(&taken), "{taken:?}");
+    }
+
+    /// A list is brought in for half an hour, and read no further meanwhile.
+    #[tokio::test(start_paused = true)]
+    async fn who_is_busy_with_what_has_come_may_take_any_time() {
+        let work = STALL * 30;
+        let busy = post(async move |body: Body| {
+            let first = body.into_data_stream().next().await;
+            tokio::time::sleep(work).await;
+            format!("took {} octets", first.expect("a part").expect("octets").len())
+        });
+        let (text, taken) = half(busy).await;
+        assert!(text.ends_with("took 5 octets"), "{text}");
+        assert!((work..work + STALL).contains(&taken), "{taken:?}");
     }
 
     #[tokio::test]

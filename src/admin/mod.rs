@@ -1,7 +1,7 @@
 //! HTTP: the API for operators, metrics for Prometheus, probes for whoever balances load.
 //!
 //! A request comes in through [`listen`] and [`connections`], is counted by `count`, wrapped by [`envelope`] and
-//! [`hosts`], shown to [`auth`] (with [`tokens`], [`token_file`] and [`rates`]), and answered by one of the [`routes`] or [`probes`].
+//! [`hosts`], shown to [`auth`] (with [`tokens`], [`token_file`] and [`rates`]), and answered by one of the [`routes`] or [`probes`]; what takes its time is bounded by `streams`.
 //! What goes wrong anywhere leaves as a [`problem`].
 
 pub mod audit;
@@ -24,6 +24,7 @@ mod redownload;
 pub mod role;
 pub mod routes;
 pub mod sessions;
+mod streams;
 pub mod summary;
 #[cfg(test)]
 mod tests;

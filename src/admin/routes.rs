@@ -3,10 +3,12 @@
 //! To add one: write a handler with `#[utoipa::path]` in a file of this folder, and name it below the role that
 //! it needs. Its token, role and limits come from here, and what the document says of them from `document`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
+use tokio::sync::Semaphore;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 use utoipa::openapi::OpenApi;
@@ -15,7 +17,10 @@ use utoipa_axum::routes;
 
 use super::extract::Json;
 use super::role::Role;
-use super::{Shared, audit, auth, bulk, document, domains, drain, sessions, summary, unhide, users, waves};
+use super::streams::STREAMS;
+use super::{
+    Shared, audit, auth, bulk, document, domains, drain, sessions, streams, summary, unhide, users, waves,
+};
 use crate::api::{BODY_LONGEST, DEADLINE, DEADLINE_OF_MANY, IMPORT_LONGEST};
 
 /// Longest body that is streamed, in octets: an import of a million users.
@@ -95,9 +100,11 @@ pub(super) fn behind(role: Role, router: OpenApiRouter<Shared>, deadline: Durati
     for_role(role, router)
 }
 
-/// The same for streams, which take their time.
+/// The same for streams, which take their time, and so are few at once.
 fn streamed(role: Role, router: OpenApiRouter<Shared>) -> OpenApiRouter<Shared> {
-    for_role(role, router.route_layer(RequestBodyLimitLayer::new(MAX_STREAM)))
+    let places = Arc::new(Semaphore::new(STREAMS));
+    let router = router.route_layer(RequestBodyLimitLayer::new(MAX_STREAM));
+    for_role(role, router.route_layer(from_fn_with_state(places, streams::few)))
 }
 
 fn for_role(role: Role, router: OpenApiRouter<Shared>) -> OpenApiRouter<Shared> {

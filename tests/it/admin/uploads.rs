@@ -1,4 +1,5 @@
-//! Lists that stream in: one that breaks off is as if it had never begun.
+//! Lists that stream in: one that breaks off is as if it had never begun, and those that stand still take no connection
+//! from anybody else.
 
 use std::io::Write as _;
 use std::net::{Shutdown, TcpStream};
@@ -8,6 +9,10 @@ use serde_json::Value;
 use crate::support::api::{self, ADMIN, Answer, VIEWER};
 use crate::support::dovecot::Dovecot;
 use crate::support::proxy::{Proxy, Upstream};
+use crate::support::wait;
+
+/// Lists that are read at once.
+const AT_ONCE: usize = 8;
 
 fn made(proxy: &Proxy, wave: &str) {
     let body = format!(
@@ -97,4 +102,31 @@ fn an_import_is_one_line_in_the_log() {
     assert_eq!(told.len(), 1, "{log}");
     assert!(told[0].contains("\"changed\":300"), "{log}");
     assert!(told[0].contains(&format!("\"batch\":{}", report["batch"])), "{log}");
+}
+
+#[test]
+fn lists_that_stand_still_leave_room_for_others() {
+    let dovecot = Dovecot::start();
+    let many = ("admin.requests_per_second", "10000");
+    let proxy = Proxy::start_with(&dovecot, Upstream::Plain, &[many], &[]);
+    made(&proxy, "still");
+    let upload = |_| begun(&proxy, "PUT", "/api/v1/waves/still/members?reason=r", "user\nanna@x\n");
+    let held: Vec<TcpStream> = (0..AT_ONCE).map(upload).collect();
+    let one_more = || {
+        let lines = "user,mode\nanna@x,notice\n";
+        api::exchange(proxy.http(), &list("POST", "/api/v1/import?reason=r", lines))
+    };
+    let refused =
+        wait::until("all places are taken", || Some(one_more()).filter(|answer| answer.status != 200));
+    let said = refused.problem(503);
+    assert!(said.contains("lists are under way already"), "{said}");
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    // As many as the listener has connections, and whoever is refused makes way.
+    let _refused: Vec<TcpStream> = (0..64).map(upload).collect();
+    for path in ["/live", "/ready", "/metrics"] {
+        assert_eq!(proxy.get(path).0, 200, "{path}");
+    }
+    assert_eq!(proxy.api("GET", "/api/v1/export", VIEWER, "").status, 200, "whoever reads has other places");
+    drop(held);
+    wait::until("there is room again", || Some(one_more()).filter(|answer| answer.status == 200));
 }
