@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::client::Call;
 use super::failure::Failure;
 use super::options::{Options, Page};
-use super::output::{Cell, Column, Row, main, more};
+use super::output::{Cell, Column, Row, main, minor, more};
 use super::rows::text;
 use super::wave;
 use crate::api::{AuditEntry, AuditList, AuditQuery, Planned, Setting};
@@ -16,7 +16,7 @@ use crate::policy::{self, instant};
 #[command(after_help = "Examples:
   lastpop audit
   lastpop audit --subject jane@example.net
-  lastpop audit --batch 0198c2d0 --format tsv")]
+  lastpop audit --batch 000000004711 --format tsv")]
 pub(super) struct Audit {
     /// Only what was done to this user, domain or wave, spelled as lists show it; '*' for everyone.
     #[arg(long)]
@@ -52,11 +52,11 @@ fn setting(text: &str) -> Cell<'_> {
 impl Row for AuditEntry {
     const COLUMNS: &'static [Column] = &[
         main("at"),
-        main("actor"),
-        main("action"),
+        minor("actor"),
+        minor("action"),
         more("kind"),
         main("subject"),
-        main("before"),
+        minor("before"),
         main("after"),
         main("reason"),
         more("batch"),
@@ -78,7 +78,7 @@ impl Row for AuditEntry {
                     .map_or(Cell::Text(after), |target| Cell::Made(wave::target(&target))),
                 (None, _) => Cell::Text(after),
             }),
-            Cell::Text(&self.reason),
+            Cell::Prose(&self.reason),
             text(self.batch.as_ref()),
             Cell::Text(&self.id),
         ]

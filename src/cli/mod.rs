@@ -17,6 +17,7 @@ mod session;
 mod state;
 mod stream;
 mod summary;
+mod table;
 mod text;
 mod token;
 mod token_edit;

@@ -3,17 +3,18 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub(super) use super::table::{Column, main, minor, more};
+use super::table::{plain, table, width};
 use super::text;
 use crate::api::Setting;
 
 /// The form of what is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
-    /// A table for people, with the most important columns.
+    /// A table for people, with the most important columns, as far as the terminal has room for them.
     Table,
     /// Tab-separated values with a header line, all columns.
     Tsv,
@@ -28,6 +29,10 @@ impl Format {
     }
 }
 
+/// The longest part of a word that a reason keeps in one piece, in columns of the terminal: longer ones are hardly
+/// words, and would take the room of all other columns.
+const WORD: usize = 16;
+
 /// A value in a column: printed for people in tables, exactly elsewhere.
 #[derive(Debug, Clone)]
 pub(super) enum Cell<'a> {
@@ -37,6 +42,8 @@ pub(super) enum Cell<'a> {
     Text(&'a str),
     /// A word or a name that was put together.
     Made(String),
+    /// Sentences, which may be broken into lines.
+    Prose(&'a str),
     /// Yes or no.
     Flag(bool),
     /// A number.
@@ -60,10 +67,11 @@ impl<'a> Cell<'a> {
         Self::Setting(Cow::Borrowed(setting))
     }
 
-    fn for_people(&self) -> String {
+    /// As a table shows it.
+    pub(super) fn for_people(&self) -> String {
         match self {
             Self::None => String::new(),
-            Self::Text(text) => text::visible(text).into_owned(),
+            Self::Text(text) | Self::Prose(text) => text::visible(text).into_owned(),
             Self::Made(text) => text::visible(text).into_owned(),
             Self::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
             Self::Number(number) => text::grouped(*number),
@@ -83,31 +91,22 @@ impl<'a> Cell<'a> {
         }
     }
 
-    const fn is_number(&self) -> bool {
-        matches!(self, Self::Number(_) | Self::Octets(_))
+    /// What has to stay in one piece, a line for each: names, times and numbers are not broken.
+    pub(super) fn pieces(&self) -> String {
+        let shown = self.for_people();
+        match self {
+            Self::Setting(_) => shown.replace(' ', "\n"),
+            Self::Prose(_) => {
+                let words = shown.split(' ').map(|word| word.chars().take(WORD).collect::<String>());
+                words.collect::<Vec<_>>().join("\n")
+            }
+            _ => shown,
+        }
     }
-}
 
-/// A column, by its name in TSV.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Column {
-    name: &'static str,
-    on_terminal: bool,
-}
-
-/// A column that tables have as well.
-pub(super) const fn main(name: &'static str) -> Column {
-    Column { name, on_terminal: true }
-}
-
-/// A column that tables of many rows leave out.
-pub(super) const fn more(name: &'static str) -> Column {
-    Column { name, on_terminal: false }
-}
-
-impl Column {
-    fn heading(self) -> String {
-        self.name.replace('_', " ")
+    /// Do columns of it stand on the right?
+    pub(super) const fn is_number(&self) -> bool {
+        matches!(self, Self::Number(_) | Self::Octets(_))
     }
 }
 
@@ -165,20 +164,12 @@ impl<'a> Rows<'a> {
         if rows.is_empty() {
             return Ok(());
         }
-        let shown = |at: usize| R::COLUMNS[at].on_terminal;
-        let mut table = plain();
-        table
-            .set_header(R::COLUMNS.iter().filter(|column| column.on_terminal).map(|column| column.heading()));
-        for row in rows {
-            let cells = row.cells().into_iter().enumerate().filter(|(at, _)| shown(*at));
-            table.add_row(cells.map(|(_, cell)| aligned(&cell)));
-        }
-        writeln!(self.out, "{}", table.trim_fmt())
+        writeln!(self.out, "{}", table(rows, width()).trim_fmt())
     }
 
     fn tsv<R: Row>(&mut self, rows: &[R]) -> io::Result<()> {
         if !self.begun {
-            let names: Vec<_> = R::COLUMNS.iter().map(|column| column.name).collect();
+            let names: Vec<_> = R::COLUMNS.iter().map(|column| column.name()).collect();
             writeln!(self.out, "{}", names.join("\t"))?;
         }
         for row in rows {
@@ -230,21 +221,6 @@ fn safe(json: String) -> String {
     }
     // All of these are in the first plane, so one escape is enough.
     json.chars().map(|c| if obeyed(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }).collect()
-}
-
-fn plain() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    // A terminal that does not know how wide it is (as of containers and of expect) has room for all.
-    if table.width() == Some(0) {
-        table.set_content_arrangement(ContentArrangement::Disabled);
-    }
-    table
-}
-
-fn aligned(cell: &Cell<'_>) -> comfy_table::Cell {
-    let shown = comfy_table::Cell::new(cell.for_people());
-    if cell.is_number() { shown.set_alignment(CellAlignment::Right) } else { shown }
 }
 
 /// Says something to whoever is at the terminal, beside the output.

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::failure::Failure;
 use super::options::stdout;
-use super::output::{Cell, Column, Format, Row, Rows, main, note};
+use super::output::{Cell, Column, Format, Row, Rows, main, minor, note};
 use super::place;
 use super::token_edit::{EditError, edit, entries};
 use crate::admin::role::Role;
@@ -170,7 +170,7 @@ struct Listed {
 
 impl Row for Listed {
     const COLUMNS: &'static [Column] =
-        &[main("name"), main("role"), main("created"), main("expires"), main("expired")];
+        &[main("name"), main("role"), minor("created"), main("expires"), main("expired")];
 
     fn cells(&self) -> Vec<Cell<'_>> {
         vec![

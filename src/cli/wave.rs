@@ -10,7 +10,7 @@ use super::client::Call;
 use super::failure::Failure;
 use super::new_wave::NewWave;
 use super::options::{Options, Why, stdout};
-use super::output::{self, Cell, Column, Format, Row, Rows, main, more, note};
+use super::output::{self, Cell, Column, Format, Row, Rows, main, minor, more, note};
 use super::text::grouped;
 use super::url;
 use crate::api::{Order, RolledBack, StepProgress, Target, Wave as Planned, WaveList, WaveName, WavePreview};
@@ -226,8 +226,8 @@ impl Row for Planned {
         main("state"),
         main("target"),
         main("members"),
-        main("steps"),
-        main("fired"),
+        minor("steps"),
+        minor("fired"),
         main("next_step"),
         more("created_by"),
         more("created_at"),
@@ -246,7 +246,7 @@ impl Row for Planned {
             Cell::of(self.steps.iter().find(|step| step.fired_at.is_none()), |step| Cell::Time(step.at)),
             Cell::Text(&self.created_by),
             Cell::Time(self.created_at),
-            Cell::Text(&self.reason),
+            Cell::Prose(&self.reason),
         ]
     }
 }

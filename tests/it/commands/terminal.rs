@@ -99,7 +99,10 @@ fn tables_in_pages_without_asking() {
     assert!(lines[1].starts_with(" u100@pages.example  notice  user "), "{page}");
     let more = "lastpop: there are more: add --after 'u199@pages.example' for the next page, or --all";
     assert_eq!((lines.len(), lines[101]), (102, more));
-    // Whatever the width, a program that reads the screen finds the names in one piece.
+    // Whatever the width, people and programs that read the screen find the names in one piece.
+    let page = Terminal::start(&lastpop, 60, &list).ended();
+    assert!(page.starts_with(" user                mode    rule  last seen  client\n"), "{page}");
+    assert_eq!((page.lines().count(), page.matches("@pages.example  notice  user").count()), (102, 100));
     let all = Terminal::start(&lastpop, 0, &[&list[..], &["--all"]].concat()).ended();
     assert_eq!(all.matches("@pages.example").count(), 101, "{all}");
     let tsv = Terminal::start(&lastpop, 120, &["wave", "list", "--format", "tsv"]).ended();
