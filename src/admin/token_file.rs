@@ -123,15 +123,28 @@ impl Tokens {
                 }
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::Missing,
-            Err(error) => Self::Unusable(format!("{}: cannot be read: {error}", path.display())),
+            Err(error) => Self::Unusable(format!("{}: cannot be used: {error}", path.display())),
         }
     }
 }
 
-/// The file's text, if it is not too long.
+/// Others than owner and group may write to it.
+const WRITABLE_BY_OTHERS: u32 = 0o002;
+
+/// The file's text, if it is not too long, and if not everybody on this machine could have written it.
 pub fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    std::fs::File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
+    let mut file = std::fs::File::open(path)?;
+    let about = file.metadata()?;
+    if about.is_file() && about.mode() & WRITABLE_BY_OTHERS != 0 {
+        let what = format!(
+            "everybody on this machine may write to it, and so make tokens; take that away with `chmod o-w {}`, and \
+             revoke what `lastpop token list` shows and you did not make",
+            path.display()
+        );
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+    }
+    file.by_ref().take(MAX_FILE + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_FILE {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 1 MiB"));
     }
@@ -176,6 +189,26 @@ mod tests {
         assert!(message.starts_with(&format!("{}:2: there are 1 words", path.display())), "{message}");
         std::fs::remove_file(&path).expect("removed");
         assert_eq!(*file.tokens().await, Tokens::Missing);
+    }
+
+    #[test]
+    fn a_file_that_everybody_may_write_to_is_not_believed() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("admin.tokens");
+        std::fs::write(&path, line("anna")).expect("written");
+        for (mode, believed) in [(0o640, true), (0o664, true), (0o666, false), (0o602, false), (0o644, true)]
+        {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("a mode");
+            match Tokens::read(&path) {
+                Tokens::Unusable(message) => {
+                    let advice = format!("`chmod o-w {}`", path.display());
+                    assert!(!believed && message.contains(&advice), "{mode:o}: {message}");
+                }
+                tokens => assert!(believed && matches!(tokens, Tokens::Known(_)), "{mode:o}: {tokens:?}"),
+            }
+        }
     }
 
     #[test]

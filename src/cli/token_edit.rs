@@ -70,7 +70,7 @@ pub(super) fn edit(
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => {
-            return Err(EditError::Unusable(format!("{}: cannot be read: {error}", path.display())));
+            return Err(EditError::Unusable(format!("{}: cannot be used: {error}", path.display())));
         }
     };
     let new = change(&text)?;
