@@ -102,6 +102,9 @@ fn pieces(file: File, bar: ProgressBar, go_on: Arc<Notify>) -> BoxBody<Bytes, io
     BodyExt::boxed(StreamBody::new(stream::unfold((file, bar, Some(go_on)), next)))
 }
 
+/// Exports name customers: nobody but their owner reads them.
+const MODE: u32 = 0o600;
+
 /// Saves an answer as it comes. A file gets its name only when it is whole.
 pub(super) async fn download(client: &Client, call: &Call, path: &Path) -> Result<(), Failure> {
     let answer = client.send(call, Body::None).await?;
@@ -111,9 +114,17 @@ pub(super) async fn download(client: &Client, call: &Call, path: &Path) -> Resul
         return copy(client, call, answer, &mut file, Failure::Output).await;
     }
     let failed = |source| Failure::File { path: path.to_owned(), source };
+    // A device or a pipe is not replaced by a file.
+    if tokio::fs::metadata(path).await.is_ok_and(|found| !found.is_file()) {
+        let mut file = File::options().write(true).open(path).await.map_err(failed)?;
+        return copy(client, call, answer, &mut file, failed).await;
+    }
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
-    let mut file = File::create(&part).await.map_err(failed)?;
+    // One that broke off may be readable for others.
+    let _ = tokio::fs::remove_file(&part).await;
+    let mut file = File::options();
+    let mut file = file.write(true).create_new(true).mode(MODE).open(&part).await.map_err(failed)?;
     let copied = copy(client, call, answer, &mut file, failed).await;
     let named = match copied {
         Ok(()) => file.sync_all().await.and(tokio::fs::rename(&part, path).await).map_err(failed),

@@ -3,6 +3,8 @@
 //! Adopted and pinned unique-ids cannot be made again, so a backup must be possible while proxies run, and it must be
 //! one moment's truth: it is read within one transaction. The file is itself a state that a proxy can use.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use futures_util::TryStreamExt as _;
@@ -12,6 +14,9 @@ use super::database::{Database, Waits, on, transaction, writing};
 use super::lock::Lock;
 use super::{StoreError, lease, migrate};
 use crate::config::StateUrl;
+
+/// Backups name customers: nobody but their owner reads them.
+const MODE: u32 = 0o600;
 
 /// Rows that are written by one statement. The widest table has 35 columns, and `SQLite` takes 32,766 parameters.
 const CHUNK: usize = 200;
@@ -65,6 +70,13 @@ pub async fn backup(url: &StateUrl, file: &Path) -> Result<u64, StoreError> {
 
 /// Copies the state into a new file, which is marked until all of it is there.
 async fn written(from: &Database, partial: &Path, lock: Lock) -> Result<u64, StoreError> {
+    // An empty file is a new state. Those beside it get its mode.
+    let made = OpenOptions::new().write(true).create_new(true).mode(MODE).open(partial);
+    made.map_err(|source| StoreError::Open {
+        what: partial.display().to_string(),
+        source: source.into(),
+        next: "check that its folder exists and may be written to",
+    })?;
     let to = Database::file(partial, true, lock).await?;
     let copied = async {
         writing!(&to, connection => sqlx::query(MARK).execute(&mut *connection).await.map(drop))?;

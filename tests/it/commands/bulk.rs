@@ -1,5 +1,8 @@
 //! `lastpop user import` and `lastpop user export`: many users as a file.
 
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::process::Command;
+
 use serde_json::Value;
 
 use super::server::{Lastpop, Over};
@@ -147,6 +150,18 @@ fn an_export_can_be_imported() {
 
     // Nothing changes, and what has changed meanwhile comes back, plans included.
     let file = lastpop.file("users.csv", &csv.stdout);
+    let mode = std::fs::metadata(&path).expect("the export").permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600, "it names customers");
+    // What is no file is written to, and not replaced.
+    let pipe = lastpop.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read_to_string(pipe)
+    });
+    export(&["--output", &pipe]).fine(&[]);
+    assert!(std::fs::metadata(&pipe).expect("a pipe").file_type().is_fifo());
+    assert_eq!(reader.join().expect("read").expect("text"), csv.stdout);
     for (file, changed) in [(&file, "3\t0\t3\t0"), (&path, "3\t0\t3\t0")] {
         lastpop.because(&["user", "import", file]).fine(&[&format!("{REPORT}{changed}\tfalse\t\n")]);
     }

@@ -1,5 +1,6 @@
 //! Backups: one moment's truth of either database in a file, and back into either.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -53,6 +54,8 @@ fn a_backup_is_the_state_and_can_be_restored_into_either_database() {
         let file = directory.path().join("backup.db");
         // The proxy is still running.
         let rows = copy::backup(&place.url, &file).await.expect("a backup");
+        let mode = std::fs::metadata(&file).expect("a file").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "it names customers");
         assert!(rows > 2 * USERS as u64, "{rows}");
         let error = copy::backup(&place.url, &file).await.expect_err("there already").to_string();
         assert!(error.contains("backup.db is there already"), "{error}");
