@@ -32,19 +32,19 @@ pub enum Verdict {
 /// Checks, and prints what it finds to stdout. The master credentials are tried on `user`.
 pub async fn check(path: &Path, user: Option<&str>) -> Result<Verdict, StartError> {
     let config = config::load(path)?;
-    say(&format!("{}: the configuration is valid.", path.display()));
+    say(&format!("{}: the configuration is valid.", path.display()))?;
     let files = config.tls.certificates.iter().map(|files| (files.chain.as_path(), files.key.as_path()));
     Certificates::load(files)?;
     for line in listeners(&config) {
-        say(&line);
+        say(&line)?;
     }
     templates::for_config(&config).map_err(crate::session::context::SettingsError::from)?;
-    switch(&config, jiff::Timestamp::now()).into_iter().for_each(say);
-    say(&state(&config.state.url));
-    say(&admin(&config.admin));
+    switch(&config, jiff::Timestamp::now()).into_iter().try_for_each(say)?;
+    say(&state(&config.state.url))?;
+    say(&admin(&config.admin))?;
     let (master, said) = master::of(&config, user)?;
     for line in said {
-        say(&line);
+        say(&line)?;
     }
     let mut master_fits = master.is_some() || user.is_none();
     let tls = tls::client(config.upstream.verify, config.upstream.ca_file.as_deref())?;
@@ -67,7 +67,7 @@ pub async fn check(path: &Path, user: Option<&str>) -> Result<Verdict, StartErro
                 let lines = found(address, &config, client).await;
                 usable |= lines.usable;
                 for line in &lines.text {
-                    say(line);
+                    say(line)?;
                 }
                 let Some(master) = &master else { continue };
                 let (fits, said) = match master.fits(capabilities) {
@@ -78,9 +78,9 @@ pub async fn check(path: &Path, user: Option<&str>) -> Result<Verdict, StartErro
                     },
                 };
                 master_fits &= fits;
-                say(&format!("upstream {address}: {said}"));
+                say(&format!("upstream {address}: {said}"))?;
             }
-            Err(error) => say(&format!("upstream {address}: CANNOT BE USED: {}", advice(&error))),
+            Err(error) => say(&format!("upstream {address}: CANNOT BE USED: {}", advice(&error)))?,
         }
     }
     Ok(match (usable, master_fits) {
@@ -90,9 +90,12 @@ pub async fn check(path: &Path, user: Option<&str>) -> Result<Verdict, StartErro
     })
 }
 
-/// Says a line. Whoever reads no more still gets the exit code.
-fn say(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
+/// Says a line. Whoever reads no more still gets the exit code; but what cannot be written must not look well.
+fn say(line: &str) -> Result<(), StartError> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(StartError::Output(error)),
+        _ => Ok(()),
+    }
 }
 
 /// What would surprise when users are switched.

@@ -65,6 +65,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// What was found out cannot be told.
+    #[error("cannot write the output: {0}")]
+    Output(std::io::Error),
     /// A task ended that should not have.
     #[error(
         "{0} ended by itself, so lastpop has ended as well, as on SIGTERM; the log may say why. Start it again: \

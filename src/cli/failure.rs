@@ -41,8 +41,8 @@ pub(super) enum Failure {
     Unreachable(String),
     /// The connection was lost, or nothing more came, after the request was sent.
     #[error("{0}")]
-    Cut(String),
-    /// There is no token, or none that can be used.
+    Unsure(String),
+    /// There is no token, or none that can be used or was seen.
     #[error("{0}")]
     Token(String),
     /// lastpop said no.
@@ -60,7 +60,7 @@ pub(super) enum Failure {
         source: io::Error,
     },
     /// Standard output cannot be written.
-    #[error("cannot write the output: {0}")]
+    #[error("cannot write the output: {0}; what was asked for may be done all the same")]
     Output(#[from] io::Error),
     /// Several were asked for, and some failed; each was named.
     #[error("{failed} of {all} could not be changed; the reasons are above")]

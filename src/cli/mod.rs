@@ -170,9 +170,11 @@ const fn code(error: &StartError) -> u8 {
         StartError::Config(_) | StartError::Tls(_) | StartError::Settings(_) | StartError::Log(_) => {
             exit::CONFIG
         }
-        StartError::Bind { .. } | StartError::Store(_) | StartError::Ended(_) | StartError::Internal(_) => {
-            exit::FAILURE
-        }
+        StartError::Bind { .. }
+        | StartError::Store(_)
+        | StartError::Output(_)
+        | StartError::Ended(_)
+        | StartError::Internal(_) => exit::FAILURE,
     }
 }
 

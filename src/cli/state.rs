@@ -1,12 +1,15 @@
 //! `lastpop state`: a copy of everything that must outlive the process. It works on the database itself, so it needs no
 //! running proxy and no token.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
 use super::failure::Failure;
+use super::options::stdout;
 use super::place;
+use super::text::counted;
 use crate::config;
 use crate::store::copy;
 
@@ -45,28 +48,29 @@ enum Command {
 
 impl State {
     /// Does what was asked.
-    #[allow(clippy::print_stdout, reason = "the answer to whoever typed it")]
     pub(super) async fn run(self) -> Result<(), Failure> {
+        let mut out = stdout();
         match self.command {
             Command::Backup { file, config } => {
                 let config = config::load(&config)?;
                 let rows = copy::backup(&config.state.url, &file).await?;
-                println!(
-                    "{}: {}. Try it: `lastpop state restore` into an empty state.",
-                    file.display(),
-                    counted(rows)
-                );
+                let file = file.display();
+                writeln!(
+                    out,
+                    "{file}: {}. Try it: `lastpop state restore` into an empty state.",
+                    rows_of(rows)
+                )?;
             }
             Command::Restore { file, config } => {
                 let config = config::load(&config)?;
                 let rows = copy::restore(&file, &config.state.url).await?;
-                println!("Restored {}. lastpop can be started now.", counted(rows));
+                writeln!(out, "Restored {}. lastpop can be started now.", rows_of(rows))?;
             }
         }
-        Ok(())
+        Ok(out.flush()?)
     }
 }
 
-fn counted(rows: u64) -> String {
-    if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }
+fn rows_of(number: u64) -> String {
+    counted(number, "row", "rows")
 }

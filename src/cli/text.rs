@@ -63,7 +63,17 @@ pub(super) fn grouped(number: u64) -> String {
 
 /// A number of sessions for people.
 pub(super) fn sessions(number: u64) -> String {
-    format!("{} {}", grouped(number), if number == 1 { "session" } else { "sessions" })
+    counted(number, "session", "sessions")
+}
+
+/// A number of lines for people.
+pub(super) fn lines(number: u64) -> String {
+    counted(number, "line", "lines")
+}
+
+/// A number of things for people.
+pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 
 /// The word for a mode, or for none.

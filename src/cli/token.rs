@@ -2,7 +2,7 @@
 //! this: whoever may write the file may do anything anyway, and a stolen token cannot make more of its kind.
 #![allow(clippy::doc_markdown, reason = "comments on arguments are what --help prints")]
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -98,15 +98,14 @@ impl Token {
             Command::Create { name, role, expires, place } => {
                 let path = place.file()?;
                 let (entry, token) = create(&name, role, expires, &path)?;
+                print(&token).map_err(|error| lost(&name, &path, &error))?;
                 let until = entry.expires.map_or_else(|| "it is revoked".to_owned(), |time| time.to_string());
                 note(&format!(
                     "the token {name} was made in {}, with the role {role}, good until {until}; it is printed this \
                      once, keep it secret",
                     path.display()
                 ));
-                let mut out = stdout();
-                writeln!(out, "{}", token.as_str())?;
-                Ok(out.flush()?)
+                Ok(())
             }
             Command::List { place, format } => list(&place.file()?, format.unwrap_or_else(Format::usual)),
             Command::Revoke { name, place } => {
@@ -116,6 +115,23 @@ impl Token {
             }
         }
     }
+}
+
+fn print(token: &str) -> io::Result<()> {
+    let mut out = stdout();
+    writeln!(out, "{token}")?;
+    out.flush()
+}
+
+/// A token that nobody has seen is of no use to anybody, and its name would be taken.
+fn lost(name: &str, path: &Path, error: &io::Error) -> Failure {
+    let said = match revoke(name, path) {
+        Ok(()) => "so it was revoked again; give it somewhere to go and make it once more".to_owned(),
+        Err(kept) => {
+            format!("and it could not be revoked ({kept}); do so with `lastpop token revoke {name}`")
+        }
+    };
+    Failure::Token(format!("the token {name} was made but could not be printed ({error}), {said}"))
 }
 
 fn create(

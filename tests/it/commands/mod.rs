@@ -10,6 +10,7 @@ mod server;
 mod sessions;
 mod shell;
 mod terminal;
+mod unheard;
 mod users;
 mod waves;
 
