@@ -286,12 +286,13 @@ impl Client {
 
     /// The request was on its way already.
     pub(super) fn cut(&self, call: &Call, what: &str) -> Failure {
-        let unknown = if call.method == Method::GET {
-            ""
-        } else {
-            "; whether it was carried out is not known: look with `lastpop audit`"
-        };
-        Failure::Cut(format!("lost the connection to lastpop at {}: {what}{unknown}", self.place))
+        let lost = format!("lost the connection to lastpop at {}: {what}", self.place);
+        if call.method == Method::GET {
+            return Failure::Unreachable(format!("{lost}; try again"));
+        }
+        Failure::Unsure(format!(
+            "{lost}. What was asked for may have been carried out: look with `lastpop audit` before trying again"
+        ))
     }
 }
 

@@ -13,7 +13,8 @@ use crate::api::Problem;
 use crate::config::ConfigError;
 use crate::store::StoreError;
 
-/// Exit codes: 0 fine, 2 usage (as clap's), 78 bad configuration, 69 cannot be reached, 1 anything else.
+/// Exit codes: 0 fine, 2 usage (as clap's), 78 bad configuration, 69 cannot be reached, so that nothing was changed,
+/// 1 anything else.
 pub(super) mod exit {
     pub(in crate::cli) const FAILURE: u8 = 1;
     pub(in crate::cli) const USAGE: u8 = 2;
@@ -36,7 +37,7 @@ pub(super) enum Failure {
     /// The state cannot be used.
     #[error("{0}")]
     State(#[from] StoreError),
-    /// Nobody answers there.
+    /// Nobody answers there, so nothing was changed.
     #[error("{0}")]
     Unreachable(String),
     /// The connection was lost, or nothing more came, after the request was sent.
@@ -119,7 +120,7 @@ impl Failure {
         match self {
             Self::Usage(_) => exit::USAGE,
             Self::Config(_) | Self::TokenFile(EditError::Config(_)) => exit::CONFIG,
-            Self::Unreachable(_) | Self::Cut(_) => exit::UNAVAILABLE,
+            Self::Unreachable(_) => exit::UNAVAILABLE,
             _ => exit::FAILURE,
         }
     }

@@ -39,7 +39,7 @@ use failure::{Failure, exit};
 #[derive(Debug, Parser)]
 #[command(name = "lastpop", version, about)]
 #[command(
-    after_help = "Exit codes: 0 fine, 2 usage, 78 bad configuration, 69 cannot be reached, 1 anything else."
+    after_help = "Exit codes: 0 fine, 2 usage, 78 bad configuration, 69 cannot be reached (nothing was changed), 1 anything else."
 )]
 struct Arguments {
     #[command(subcommand)]
