@@ -161,6 +161,16 @@ impl Page {
         }
     }
 
+    /// The rows of one page.
+    pub(super) fn rows(&self) -> Result<PageLimit, Failure> {
+        Self::rows_of(self.limit)
+    }
+
+    fn rows_of(limit: Option<u16>) -> Result<PageLimit, Failure> {
+        let limit = limit.map_or(Ok(PageLimit::default()), PageLimit::try_from);
+        limit.map_err(|error| Failure::Usage(error.to_string()))
+    }
+
     /// Prints the rows that `call` asks for, page by page.
     pub(super) async fn print<L: List>(
         &self,
@@ -169,8 +179,7 @@ impl Page {
     ) -> Result<(), Failure> {
         let client = options.client()?;
         let (limit, all) = self.limit(io::stdout().is_terminal());
-        let limit = limit.map_or(Ok(PageLimit::default()), PageLimit::try_from);
-        let limit = limit.map_err(|error| Failure::Usage(error.to_string()))?;
+        let limit = Self::rows_of(limit)?;
         let mut out = stdout();
         let mut rows = Rows::new(options.format(), &mut out);
         let mut after = self.after.clone();

@@ -12,9 +12,7 @@ use super::options::{Options, Page, Why, stdout};
 use super::output::{self, Cell, Column, Format, Row, Rows, main};
 use super::rows::text;
 use super::text::{minute, sessions};
-use crate::api::{
-    Draining, Kick, Kicked, Network, Order, PageLimit, Session, SessionList, SessionQuery, Whom,
-};
+use crate::api::{Draining, Kick, Kicked, Network, Order, Session, SessionList, SessionQuery, Whom};
 
 /// See `lastpop who --help`.
 #[derive(Debug, clap::Args)]
@@ -55,7 +53,7 @@ impl Who {
         }
         let client = options.client()?;
         loop {
-            let found: SessionList = client.ask(&list(PageLimit::default(), None)).await?;
+            let found: SessionList = client.ask(&list(page.rows()?, None)).await?;
             let mut out = stdout();
             // Clears the screen and goes to its upper left corner.
             write!(out, "\x1b[2J\x1b[H{}\n\n", sessions(found.total))?;

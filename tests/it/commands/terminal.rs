@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::server::{Lastpop, Over};
 use crate::support::api::ADMIN;
+use crate::support::pop3::Pop3;
 use crate::support::process::terminate;
 use crate::support::wait;
 
@@ -101,7 +102,7 @@ fn tables_in_pages_without_asking() {
     assert_eq!((lines.len(), lines[101]), (102, more));
     // Whatever the width, people and programs that read the screen find the names in one piece.
     let page = Terminal::start(&lastpop, 60, &list).ended();
-    assert!(page.starts_with(" user                mode    rule  last seen  client\n"), "{page}");
+    assert!(page.starts_with(" user                mode    rule  last seen  client  tls\n"), "{page}");
     assert_eq!((page.lines().count(), page.matches("@pages.example  notice  user").count()), (102, 100));
     let all = Terminal::start(&lastpop, 0, &[&list[..], &["--all"]].concat()).ended();
     assert_eq!(all.matches("@pages.example").count(), 101, "{all}");
@@ -140,5 +141,22 @@ fn who_is_here_again_and_again() {
         Some(terminal.seen()).filter(|seen| seen.matches(screen).count() > 1)
     });
     assert!(seen.starts_with(screen), "{seen:?}");
+    terminal.interrupt();
+
+    let user = lastpop.mailbox("kicked@kicked.example").clone();
+    let _sessions = [(); 3].map(|()| {
+        // Nobody else comes from there.
+        let mut session = Pop3::connect_from("127.0.8.8", lastpop.proxy().endpoints.plain);
+        session.login(&user.name, &user.password);
+        session
+    });
+    let who = ["who", "--network", "127.0.8.8", "--watch", "1", "--limit", "2"];
+    let terminal = Terminal::start(&lastpop, 120, &who);
+    let seen = wait::until("they are shown", || {
+        Some(terminal.seen()).filter(|seen| seen.matches("\x1b[2J").count() > 1)
+    });
+    assert!(seen.starts_with("\x1b[2J\x1b[H3 sessions\n\n session "), "{seen:?}");
+    let first = seen.split("\x1b[2J").nth(1).unwrap_or_default();
+    assert_eq!(first.matches("kicked@kicked.example").count(), 2, "{seen:?}");
     terminal.interrupt();
 }
