@@ -59,12 +59,7 @@ pub(super) async fn unhide(
         let at_once = shared.cx.settings.load().master.is_some();
         let when =
             if at_once { "at once, with the master credentials" } else { "at the customer's next login" };
-        return answer(
-            false,
-            hidden,
-            format!("Nothing was changed. The order would be carried out {when}."),
-            warnings,
-        );
+        return answer(false, hidden, format!("The order would be carried out {when}."), warnings);
     }
     let seconds = midnight(since);
     let asked = shared.cx.store.ask_to_unhide(&user, seconds, &caller.name, reason.as_str(), Shared::now());

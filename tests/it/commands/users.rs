@@ -277,8 +277,8 @@ fn hidden_messages_come_back() {
     let header = "user\tsince\tmessages\tdone\tdry_run\n";
     let dry = unhide(&["--dry-run"]);
     assert_eq!(dry.fine(&[]).stdout, format!("{header}hides@hidden.example\t\t2\tfalse\ttrue\n"));
-    let would = "lastpop: hides@hidden.example: Nothing was changed. The order would be carried out at the customer's next \
-        login.\n";
+    let would =
+        "lastpop: hides@hidden.example: The order would be carried out at the customer's next login.\n";
     assert_eq!((dry.stderr, since()), (format!("{would}{UNCHANGED}"), serde_json::Value::Null));
     let later = unhide(&["--since", "2026-11-01"]);
     assert_eq!(later.fine(&[]).stdout, format!("{header}hides@hidden.example\t2026-11-01\t\tfalse\tfalse\n"));
