@@ -117,6 +117,43 @@ fn lists_are_paged_through() {
     lastpop.run(&["user", "list", "--limit", "1001"]).failed(2, &["1001 is not in 1..=1000"]);
 }
 
+/// Whatever can log in can be asked for by name: nothing in it is taken for a part of the way there.
+#[test]
+fn odd_names_are_names() {
+    const NAMES: [&str; 14] = [
+        "..",
+        ".",
+        "...",
+        "a/b@odd.example",
+        "100%@odd.example",
+        "%2f@odd.example",
+        "%",
+        "a b?c#d@odd.example",
+        "ķēniņš@odd.example",
+        "*",
+        "import",
+        "a+b;c=d&e@odd.example",
+        "\\\"'{x}:@odd.example",
+        "@",
+    ];
+    let lastpop = Lastpop::shared(Over::Tcp);
+    for name in NAMES {
+        lastpop.because(&["user", "set", name, "notice"]).fine(&[&format!("{name}\tinherit\tnotice\t")]);
+        assert_eq!(lastpop.run(&["user", "show", name]).first_column(), [name]);
+        lastpop.run(&["user", "explain", name]).fine(&[&format!("\n{name}\tnotice\tuser\t")]);
+        assert_eq!(lastpop.run(&["user", "history", name]).rows()[0][4], name);
+        assert_eq!(lastpop.run(&["audit", "--subject", name]).rows()[0][4], name);
+        lastpop.because(&["user", "undo", name]).fine(&[&format!("{name}\tnotice\tinherit\t")]);
+    }
+    for domain in ["..", ".", "ķ.example", "_", "x"] {
+        lastpop
+            .because(&["domain", "set", domain, "notice"])
+            .fine(&[&format!("{domain}\tinherit\tnotice\tnotice\tdomain\t0")]);
+        assert_eq!(lastpop.run(&["domain", "show", domain]).first_column(), [domain]);
+        lastpop.because(&["domain", "undo", domain]).fine(&[&format!("{domain}\tnotice\tinherit\t")]);
+    }
+}
+
 #[test]
 fn a_mode_is_set_explained_and_undone() {
     let lastpop = Lastpop::shared(Over::Tcp);
