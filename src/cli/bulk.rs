@@ -10,7 +10,7 @@ use super::client::Call;
 use super::failure::{Failure, Others};
 use super::options::{Confirm, Options, Why, stdout};
 use super::output::{self, Format, note};
-use super::text::{grouped, visible};
+use super::text::{grouped, lines, visible};
 use super::user::Filter;
 use super::{stream, url};
 use crate::api::{BatchUndone, BulkFormat, ExportQuery, ImportQuery, ImportReport, MembersQuery, UserFilter};
@@ -73,8 +73,8 @@ fn print(format: Format, report: &ImportReport) -> Result<(), Failure> {
             writeln!(out, "{rows}\t{changed}\t{same}\t{bad_lines}\t{dry_run}\t{batch}")?;
         }
         Format::Table => {
-            let [rows, changed, same, bad] = [*rows, *changed, *same, *bad_lines].map(grouped);
-            writeln!(out, "{rows} lines: {changed} changed, {same} as they were, {bad} not usable")?;
+            let [changed, same, bad] = [*changed, *same, *bad_lines].map(grouped);
+            writeln!(out, "{}: {changed} changed, {same} as they were, {bad} not usable", lines(*rows))?;
             if let Some(batch) = batch {
                 let batch = visible(batch);
                 writeln!(out, "audit trail: lastpop audit --batch {batch}")?;
@@ -89,7 +89,7 @@ fn print(format: Format, report: &ImportReport) -> Result<(), Failure> {
         }
         let told = bad.len() as u64;
         if *bad_lines > told {
-            note(&format!("and {} more lines that cannot be used", grouped(bad_lines - told)));
+            note(&format!("beside these: {} that cannot be used", lines(bad_lines - told)));
         }
     }
     if *dry_run {

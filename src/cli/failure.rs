@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use hyper::StatusCode;
 
 use super::bearer::Origin;
-use super::text::{grouped, visible};
+use super::text::{lines, visible};
 use super::token_edit::EditError;
 use crate::api::Problem;
 use crate::config::ConfigError;
@@ -40,7 +40,7 @@ pub(super) enum Failure {
     /// Nobody answers there, so nothing was changed.
     #[error("{0}")]
     Unreachable(String),
-    /// The connection was lost, or nothing more came, after the request was sent.
+    /// The connection was lost, or nothing more came, after a change was asked for.
     #[error("{0}")]
     Unsure(String),
     /// There is no token, or none that can be used or was seen.
@@ -72,7 +72,7 @@ pub(super) enum Failure {
         all: usize,
     },
     /// Lines of a file could not be used; they were named.
-    #[error("{}; {}. Mend {} and send {} again", unusable(*.bad), .others, them(*.bad), them(*.bad))]
+    #[error("{} cannot be used; {}. Mend {} and send {} again", lines(*.bad), .others, them(*.bad), them(*.bad))]
     BadLines {
         /// How many.
         bad: u64,
@@ -90,14 +90,6 @@ pub(super) enum Others {
     Taken,
     /// They would be, but it was only asked.
     WouldBeTaken,
-}
-
-fn unusable(bad: u64) -> String {
-    if bad == 1 {
-        "1 line cannot be used".to_owned()
-    } else {
-        format!("{} lines cannot be used", grouped(bad))
-    }
 }
 
 impl fmt::Display for Others {

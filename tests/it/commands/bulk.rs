@@ -98,6 +98,9 @@ fn what_a_file_may_look_like() {
     assert!(ndjson.stdout.starts_with(&format!("{REPORT}2\t1\t0\t1\tfalse\t")), "{ndjson:?}");
     let file = lastpop.file("modes.ndjson", json.lines().next().unwrap_or_default());
     lastpop.because(&["user", "import", &file]).fine(&["\n1\t0\t1\t0\tfalse\t\n"]);
+    lastpop
+        .because(&["user", "import", &file, "--format", "table"])
+        .fine(&["1 line: 0 changed, 1 as they were, 0 not usable\n"]);
     let no_mode = fed("user,name\na@form.example,b\nc@form.example,pop3\n", &[]);
     no_mode.failed(
         1,
@@ -113,7 +116,7 @@ fn what_a_file_may_look_like() {
         1,
         &[
             "line 100: ",
-            "\nlastpop: and 1,100 more lines that cannot be used\n",
+            "\nlastpop: beside these: 1,100 lines that cannot be used\n",
             "1,200 lines cannot be used",
         ],
     );
@@ -147,9 +150,6 @@ fn an_export_can_be_imported() {
         (3, &"inherit".into(), &"notice".into())
     );
     assert_eq!(export(&["--format", "json"]).stdout, ndjson);
-
-    // Nothing changes, and what has changed meanwhile comes back, plans included.
-    let file = lastpop.file("users.csv", &csv.stdout);
     let mode = std::fs::metadata(&path).expect("the export").permissions().mode() & 0o777;
     assert_eq!(mode, 0o600, "it names customers");
     // What is no file is written to, and not replaced.
@@ -162,6 +162,9 @@ fn an_export_can_be_imported() {
     export(&["--output", &pipe]).fine(&[]);
     assert!(std::fs::metadata(&pipe).expect("a pipe").file_type().is_fifo());
     assert_eq!(reader.join().expect("read").expect("text"), csv.stdout);
+
+    // Nothing changes, and what has changed meanwhile comes back, plans included.
+    let file = lastpop.file("users.csv", &csv.stdout);
     for (file, changed) in [(&file, "3\t0\t3\t0"), (&path, "3\t0\t3\t0")] {
         lastpop.because(&["user", "import", file]).fine(&[&format!("{REPORT}{changed}\tfalse\t\n")]);
     }
