@@ -63,6 +63,14 @@ impl Occasion {
     }
 }
 
+/// What was asked for, in the words of the audit trail.
+fn asked_for(since: i64) -> String {
+    match jiff::Timestamp::from_second(since) {
+        Ok(at) if since > 0 => format!("since {}", at.strftime("%Y-%m-%d")),
+        _ => "all".to_owned(),
+    }
+}
+
 impl Store {
     /// Remembers that mail of `since` (Unix seconds; 0: all of it) and later is to be shown again at the user's
     /// next login. Gives the id in the audit trail.
@@ -88,7 +96,7 @@ impl Store {
                 .bind(actor)
                 .bind("unhide")
                 .bind(user.as_str())
-                .bind(format!("since {since}"))
+                .bind(asked_for(since))
                 .bind(reason)
                 .execute(&mut *tx)
                 .await?;

@@ -219,7 +219,7 @@ fn hidden_mail_is_back_before_the_answer_in_either_style() {
         assert_eq!(
             words,
             [
-                ["an-operator", "unhide", "since 0", "ticket 7"],
+                ["an-operator", "unhide", "all", "ticket 7"],
                 ["lastpop", "unhidden", "3 messages", "done at once, with the master credentials"],
             ]
         );
