@@ -54,11 +54,10 @@ impl State {
             Command::Backup { file, config } => {
                 let config = config::load(&config)?;
                 let rows = copy::backup(&config.state.url, &file).await?;
-                let file = file.display();
+                let (file, rows) = (file.display(), rows_of(rows));
                 writeln!(
                     out,
-                    "{file}: {}. Try it: `lastpop state restore` into an empty state.",
-                    rows_of(rows)
+                    "{file} holds {rows} now. Try it: `lastpop state restore` into an empty state."
                 )?;
             }
             Command::Restore { file, config } => {
