@@ -64,6 +64,9 @@ pub(super) async fn upload<A: DeserializeOwned>(
     let file = if is_standard(path) { same(&io::stdin()) } else { File::open(path).await };
     let file = file.map_err(failed)?;
     let about = file.metadata().await.map_err(failed)?;
+    if about.is_dir() {
+        return Err(failed(io::ErrorKind::IsADirectory.into()));
+    }
     let octets = about.is_file().then_some(about.len());
     if octets.is_some_and(|octets| octets > api::IMPORT_LONGEST) {
         let most = api::IMPORT_LONGEST / (1024 * 1024);

@@ -121,6 +121,7 @@ fn what_a_file_may_look_like() {
         ],
     );
     assert_eq!(many.stderr.lines().count(), 102);
+    lastpop.because(&["user", "import", "/"]).failed(1, &["lastpop: /: is a directory\n"]);
     lastpop.because(&["user", "import", "/nonexistent.csv"]).failed(1, &["/nonexistent.csv: No such file"]);
 }
 
