@@ -105,8 +105,8 @@ impl Held {
                 %path,
                 "there is no token file, so nobody can use the API; `lastpop token create` makes one"
             ),
-            Tokens::Unusable(message) => {
-                tracing::error!(%path, message, "the token file cannot be used, so nobody can use the API");
+            Tokens::Unusable(reason) => {
+                tracing::error!(%path, reason, "the token file cannot be used, so nobody can use the API");
             }
         }
     }

@@ -37,13 +37,22 @@ pub(super) enum EditError {
     #[error("{0}")]
     NoRandomness(#[from] NoRandomness),
     /// It cannot be written.
-    #[error("{}: cannot be written: {source}; nothing was changed", path.display())]
+    #[error("{}: cannot be written: {source}; nothing was changed{}", path.display(), advice(source))]
     Write {
         /// The file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// What to do, where it is clear.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => ". Make its folder first",
+        io::ErrorKind::PermissionDenied => ". Use an account that may write there",
+        _ => "",
+    }
 }
 
 /// The tokens in the file's text.
