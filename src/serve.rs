@@ -56,7 +56,7 @@ pub enum StartError {
     #[error("{0}")]
     Store(#[from] crate::store::StoreError),
     /// An address cannot be listened on.
-    #[error("cannot listen on {address} ({key}): {source}")]
+    #[error("cannot listen on {address} ({key}): {source}{}", advice(source))]
     Bind {
         /// The address.
         address: String,
@@ -77,6 +77,20 @@ pub enum StartError {
     /// Something that should not fail.
     #[error("{0}")]
     Internal(#[from] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What to do about an address that cannot be listened on, where it is clear.
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "; is another lastpop running, or another server? Stop it, or take another port"
+        }
+        std::io::ErrorKind::AddrNotAvailable => "; it is no address of this machine",
+        std::io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 are for root, or for who has CAP_NET_BIND_SERVICE"
+        }
+        _ => "",
+    }
 }
 
 /// Serves until SIGTERM or SIGINT. An error when it could not start, or has ended for another reason.

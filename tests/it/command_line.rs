@@ -209,7 +209,9 @@ fn a_port_that_is_taken_is_named_with_its_key() {
     let taken = format!("address = \"127.0.0.1:{port}\"");
     let free = "address = \"127.0.0.1:0\"";
     let address = format!("127.0.0.1:{port}");
-    folder.with("serve", &good.replacen(free, &taken, 1)).fails(1, &[&address, "listen.address", "in use"]);
+    folder
+        .with("serve", &good.replacen(free, &taken, 1))
+        .fails(1, &[&address, "listen.address", "in use", "is another lastpop running"]);
     let admin = good.replace(&format!("[admin]\n{free}"), &format!("[admin]\n{taken}"));
     assert_ne!(admin, good);
     folder.with("serve", &admin).fails(1, &[&address, "admin.address", "in use"]);
