@@ -31,6 +31,9 @@ const ACQUIRE: Duration = Duration::from_secs(5);
 /// it, and a mail program waits for half a minute.
 pub(super) const LOOKUP: Duration = Duration::from_secs(5);
 
+/// What `SQLite` calls a file that is none of its own (`SQLITE_NOTADB`).
+const NO_DATABASE: &str = "26";
+
 /// Connections that read a file, side by side; one more writes.
 const SQLITE_READERS: u32 = 4;
 
@@ -261,10 +264,16 @@ impl Database {
             .busy_timeout(ACQUIRE);
         let pool =
             |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
-        let failed = |source| StoreError::Open {
+        let failed = |source: sqlx::Error| StoreError::Open {
             what: path.display().to_string(),
+            next: match source.as_database_error().and_then(DatabaseError::code) {
+                Some(code) if code == NO_DATABASE => {
+                    "it is not a state that lastpop has made; name the right file"
+                }
+                _ if create => "check that its folder exists and may be written to",
+                _ => "check that it is there and may be read and written",
+            },
             source,
-            next: "check that its folder exists and may be written to",
         };
         let writer = pool(1).connect_with(options.clone().create_if_missing(create)).await.map_err(failed)?;
         // Whoever writes there does so by mistake.

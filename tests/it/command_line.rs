@@ -229,7 +229,19 @@ fn a_state_that_cannot_be_opened_is_a_sentence() {
     std::fs::write(folder.path("state.db"), "this is no database at all. ".repeat(400)).expect("a file");
     let ended = folder.with("serve", &good);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
-    assert!(ended.stderr.contains("state"), "{ended:?}");
+    assert!(ended.stderr.contains("it is not a state that lastpop has made"), "{ended:?}");
+    let file = folder.path("lastpop.toml");
+    let backup = |state: &str| {
+        folder.run(
+            &["state", "backup", &folder.path("backup.db"), "--config", &file],
+            &[("LASTPOP_STATE__URL", state)],
+        )
+    };
+    backup(&format!("sqlite://{}", folder.path("none.db")))
+        .fails(1, &["none.db: ", "check that it is there"]);
+    folder
+        .run(&["state", "backup", "x", "--config", "/nonexistent.toml"], &[])
+        .fails(78, &["(os error 2); name the configuration with --config"]);
 }
 
 #[test]
