@@ -90,7 +90,7 @@ fn in_file(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
         path: path.to_owned(),
         line: before.matches('\n').count() + 1,
         key: key_at(text, start),
-        message: error.message().replace('\n', " "),
+        message: error.message().replace('\n', "; "),
     }
 }
 

@@ -74,6 +74,7 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 pub struct Listen {
     /// Address and port. `[::]:110` takes IPv4 as well.
+    #[serde(deserialize_with = "values::address")]
     pub address: SocketAddr,
     /// When TLS begins.
     pub tls: ListenTls,

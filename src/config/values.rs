@@ -207,6 +207,13 @@ pub(super) fn path_or_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option
     Ok((!text.is_empty()).then(|| PathBuf::from(text)))
 }
 
+/// An address with a port.
+pub(super) fn address<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
+    const EXPECTED: &str = "an address with a port, such as \"0.0.0.0:110\" or \"[::]:110\"";
+    let text = String::deserialize(from)?;
+    text.parse().map_err(|_| D::Error::invalid_value(Unexpected::Str(&text), &EXPECTED))
+}
+
 /// An address with a port; an empty text is none.
 pub(super) fn address_or_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
     const EXPECTED: &str = "an address with a port, such as \"127.0.0.1:9111\", or nothing";

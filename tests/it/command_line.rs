@@ -143,6 +143,10 @@ fn a_configuration_that_cannot_be_used_names_file_line_and_key() {
         for (mistake, said) in [
             ("[limits]\nsesions = 5\n", "limits.sesions: unknown field `sesions`"),
             ("[limits]\nsessions = 0\n", "limits.sessions: "),
+            (
+                "[[listen]]\naddress = \"127.0.0.1\"\n",
+                "listen.address: invalid value: string \"127.0.0.1\", expected an address with a port",
+            ),
             ("[limits]\nconnections_per_address = 0\n", "\"off\""),
             ("[login]\npassword = \"correct-horse\"\n", "login.password: unknown field `password`"),
         ] {
