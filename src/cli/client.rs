@@ -174,6 +174,12 @@ impl Client {
                 "what answers at {} does not speak HTTP; is the address right, and is it http or https?",
                 self.place
             ))),
+            // Nothing was sent: who answers there spoke first, as POP3 does, or was gone at once.
+            Ok(Err(error)) if error.is_canceled() => Err(Failure::Unreachable(format!(
+                "what answers at {} does not wait for a question, or does not stay; is the address right, and is it \
+                 http or https?",
+                self.place
+            ))),
             Ok(Err(error)) => Err(self.cut(call, &because(&error))),
             Err(_) => Err(self.cut(call, &format!("there was no answer for {} s", call.limit.as_secs()))),
         }
@@ -274,6 +280,7 @@ impl Client {
         };
         let advice = match (&place.url, error.kind()) {
             (_, io::ErrorKind::PermissionDenied) => "use an account that may open that socket",
+            (Url::Https(_), _) if is_no_tls(error) => "is it http rather than https?",
             (Url::Https(_), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => {
                 "name the host as its certificate does, with --url https://HOST:PORT, and the authority that \
                  signed it with --ca-file"
@@ -306,6 +313,12 @@ fn pause(answer: &Response<Incoming>) -> Duration {
 /// The innermost reason: hyper's own words say little.
 fn because(error: &hyper::Error) -> String {
     error.source().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// What came is no TLS at all.
+fn is_no_tls(error: &io::Error) -> bool {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<tokio_rustls::rustls::Error>());
+    matches!(tls, Some(tokio_rustls::rustls::Error::InvalidMessage(_)))
 }
 
 async fn tcp(host: &HostPort) -> io::Result<TcpStream> {

@@ -154,6 +154,11 @@ fn lastpop_is_not_there() {
     );
     run(&["--url", "127.0.0.1:1"]).failed(2, &["expected http://HOST:PORT, https://HOST:PORT or unix:/PATH"]);
     let left = lastpop.path("left.sock");
+    // Another port of the same lastpop, and the wrong scheme.
+    let tcp = Lastpop::shared(Over::Tcp);
+    let pop3 = format!("http://127.0.0.1:{}", tcp.proxy().endpoints.plain);
+    run(&["--url", &pop3]).failed(69, &["is the address right, and is it http or https?"]);
+    run(&["--url", &tcp.url.replace("http", "https")]).failed(69, &["is it http rather than https?"]);
     drop(std::os::unix::net::UnixListener::bind(&left).expect("a socket"));
     run(&["--url", &format!("unix:{left}")])
         .failed(69, &["left.sock (from --url): Connection refused", "is it running?"]);
