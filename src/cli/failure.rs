@@ -28,9 +28,12 @@ pub(super) enum Failure {
     /// The arguments make no sense together.
     #[error("{0}; see --help")]
     Usage(String),
-    /// The file that says where lastpop is cannot be used.
-    #[error("{0}; say where lastpop is with --url, or name its configuration with --config")]
+    /// The configuration cannot be used.
+    #[error("{0}")]
     Config(#[from] ConfigError),
+    /// The configuration cannot be used, of which nothing is wanted but where lastpop is.
+    #[error("{0}; or say where lastpop is with --url")]
+    Place(ConfigError),
     /// The token file cannot be used, or holds no such token.
     #[error("{0}")]
     TokenFile(#[from] EditError),
@@ -111,7 +114,7 @@ impl Failure {
     pub(super) const fn code(&self) -> u8 {
         match self {
             Self::Usage(_) => exit::USAGE,
-            Self::Config(_) | Self::TokenFile(EditError::Config(_)) => exit::CONFIG,
+            Self::Config(_) | Self::Place(_) | Self::TokenFile(EditError::Config(_)) => exit::CONFIG,
             Self::Unreachable(_) => exit::UNAVAILABLE,
             _ => exit::FAILURE,
         }

@@ -101,7 +101,7 @@ impl Place {
             let said_by = format!("the default, because there is no {CONFIGURATION}; --url says otherwise");
             return Ok(Self { url: served(&Admin::default()), said_by });
         }
-        let admin = config::load(file)?.admin;
+        let admin = config::load(file).map_err(Failure::Place)?.admin;
         Ok(Self { url: served(&admin), said_by: format!("admin.address in {}", file.display()) })
     }
 }

@@ -57,7 +57,7 @@ pub enum ConfigError {
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
     let unreadable = |error: std::io::Error| ConfigError::Unreadable {
         path: path.to_owned(),
-        message: format!("cannot be read: {error}"),
+        message: format!("cannot be read: {error}; name the configuration with --config"),
     };
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     if let Err(error) = toml::from_str::<Config>(&text) {

@@ -154,7 +154,9 @@ fn a_configuration_that_cannot_be_used_names_file_line_and_key() {
             ended.fails(78, &[&place, said]);
         }
         let missing = folder.path("missing.toml");
-        folder.run(&[subcommand, "--config", &missing], &[]).fails(78, &[&missing, "cannot be read"]);
+        folder
+            .run(&[subcommand, "--config", &missing], &[])
+            .fails(78, &[&missing, "cannot be read", "; name the configuration with --config"]);
         folder.with(subcommand, "").fails(78, &["there is no [[listen]]"]);
         let level = folder.with(subcommand, &format!("{good}[log]\nlevel = \"lastpop=loud\"\n"));
         if subcommand == "serve" {

@@ -130,8 +130,10 @@ fn the_configuration_says_where_lastpop_is() {
     let by_environment = [("LASTPOP_CONFIG", configuration(address)), ("LASTPOP_TOKEN", ADMIN.to_owned())];
     run(&["who"], &by_environment.each_ref().map(|(name, value)| (*name, value.as_str())), "")
         .fine(&["session\tuser"]);
-    who("/nonexistent.toml")
-        .failed(78, &["/nonexistent.toml: ", "say where lastpop is with --url, or name its"]);
+    who("/nonexistent.toml").failed(
+        78,
+        &["(os error 2); name the configuration with --config; or say where lastpop is with --url\n"],
+    );
     who(&configuration("nonsense")).failed(78, &["admin.address"]);
 }
 
@@ -152,13 +154,13 @@ fn lastpop_is_not_there() {
         69,
         &["cannot reach lastpop at unix:/nonexistent (from --url): No such file", "is it running?"],
     );
-    run(&["--url", "127.0.0.1:1"]).failed(2, &["expected http://HOST:PORT, https://HOST:PORT or unix:/PATH"]);
-    let left = lastpop.path("left.sock");
     // Another port of the same lastpop, and the wrong scheme.
     let tcp = Lastpop::shared(Over::Tcp);
     let pop3 = format!("http://127.0.0.1:{}", tcp.proxy().endpoints.plain);
     run(&["--url", &pop3]).failed(69, &["is the address right, and is it http or https?"]);
     run(&["--url", &tcp.url.replace("http", "https")]).failed(69, &["is it http rather than https?"]);
+    run(&["--url", "127.0.0.1:1"]).failed(2, &["expected http://HOST:PORT, https://HOST:PORT or unix:/PATH"]);
+    let left = lastpop.path("left.sock");
     drop(std::os::unix::net::UnixListener::bind(&left).expect("a socket"));
     run(&["--url", &format!("unix:{left}")])
         .failed(69, &["left.sock (from --url): Connection refused", "is it running?"]);
