@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::client::{Call, Client};
+use super::client::Call;
 use super::failure::Failure;
 use super::options::{Confirm, Options, Why, stdout};
-use super::output::{Format, Row, Rows, note};
+use super::output::{self, Format, Row, note};
 use super::text::INHERIT;
 use super::when;
 use crate::api::{Change, Order, SetMode, Unhidden};
@@ -39,11 +39,7 @@ pub(super) struct Ordered {
 impl Ordered {
     /// As the API takes it.
     pub(super) fn order(&self) -> Order {
-        Order {
-            reason: self.why.reason.clone(),
-            dry_run: self.why.dry_run,
-            confirm_redownload: self.confirm.confirm_redownload,
-        }
+        Order { confirm_redownload: self.confirm.confirm_redownload, ..self.why.order() }
     }
 }
 
@@ -146,7 +142,7 @@ pub(super) async fn each<O: Outcome>(
     let mut stopped = None;
     let mut failed = 0;
     for name in names {
-        match tell(&client, &call(name), body).await {
+        match client.tell::<O>(&call(name), body).await {
             Ok(outcome) => done.push(outcome),
             Err(error) if names.len() > 1 && error.is_about_the_subject() => {
                 failed += 1;
@@ -173,15 +169,8 @@ pub(super) async fn each<O: Outcome>(
     }
 }
 
-async fn tell<O: Outcome>(client: &Client, call: &Call, body: &impl Serialize) -> Result<O, Failure> {
-    client.tell(call, body).await
-}
-
 fn print<O: Outcome>(format: Format, done: &[O], dry_run: bool) -> Result<(), Failure> {
-    let mut out = stdout();
-    let mut rows = Rows::new(format, &mut out);
-    rows.page(done)?;
-    rows.end::<O>()?;
+    output::all(format, done, &mut stdout())?;
     for outcome in done {
         for sentence in outcome.outcome().into_iter().chain(outcome.warnings().iter().map(String::as_str)) {
             note(&format!("{}: {sentence}", outcome.subject()));

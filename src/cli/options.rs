@@ -15,7 +15,7 @@ use super::client::{Call, Client};
 use super::failure::Failure;
 use super::output::{Format, Row, Rows, note};
 use super::place::{Place, Url};
-use crate::api::{self, PAGE_MOST, PageLimit, Reason};
+use crate::api::{self, Order, PAGE_MOST, PageLimit, Reason};
 use crate::config::Verify;
 use crate::net::tls::{self, TlsError};
 use crate::policy::Mode;
@@ -98,6 +98,13 @@ pub(super) struct Why {
     /// Change nothing, only say what would change.
     #[arg(long)]
     pub(super) dry_run: bool,
+}
+
+impl Why {
+    /// As the API takes it.
+    pub(super) fn order(&self) -> Order {
+        Order { reason: self.reason.clone(), dry_run: self.dry_run, confirm_redownload: false }
+    }
 }
 
 /// Is the price of going back accepted?

@@ -188,6 +188,13 @@ impl<'a> Rows<'a> {
     }
 }
 
+/// Prints rows of which all are here.
+pub(super) fn all<R: Row>(format: Format, rows: &[R], out: &mut dyn Write) -> io::Result<()> {
+    let mut printed = Rows::new(format, out);
+    printed.page(rows)?;
+    printed.end::<R>()
+}
+
 /// Prints one thing: in a table with a line for each column, none left out.
 pub(super) fn one<R: Row>(format: Format, row: &R, out: &mut dyn Write) -> io::Result<()> {
     match format {

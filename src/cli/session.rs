@@ -9,10 +9,10 @@ use super::change::unchanged;
 use super::client::Call;
 use super::failure::Failure;
 use super::options::{Options, Page, Why, stdout};
-use super::output::{self, Cell, Column, Format, Row, Rows, main};
+use super::output::{self, Cell, Column, Format, Row, main};
 use super::rows::text;
 use super::text::{minute, sessions};
-use crate::api::{Draining, Kick, Kicked, Network, Order, Session, SessionList, SessionQuery, Whom};
+use crate::api::{Draining, Kick, Kicked, Network, Session, SessionList, SessionQuery, Whom};
 
 /// See `lastpop who --help`.
 #[derive(Debug, clap::Args)]
@@ -57,9 +57,7 @@ impl Who {
             let mut out = stdout();
             // Clears the screen and goes to its upper left corner.
             write!(out, "\x1b[2J\x1b[H{}\n\n", sessions(found.total))?;
-            let mut rows = Rows::new(Format::Table, &mut out);
-            rows.page(&found.sessions)?;
-            rows.end::<Session>()?;
+            output::all(Format::Table, &found.sessions, &mut out)?;
             tokio::time::sleep(Duration::from_secs(u64::from(*seconds))).await;
         }
     }
@@ -148,10 +146,8 @@ impl Drain {
     /// Begins it; does not wait for its end.
     pub(super) async fn run(&self) -> Result<(), Failure> {
         let Self { why, options } = self;
-        let (reason, dry_run) = (why.reason.clone(), why.dry_run);
-        let order = Order { reason, dry_run, confirm_redownload: false };
         let call = Call::new(Method::POST, &["drain"]);
-        let draining: Draining = options.client()?.tell(&call, &order).await?;
+        let draining: Draining = options.client()?.tell(&call, &why.order()).await?;
         let Draining { dry_run, sessions: number, until } = &draining;
         let mut out = stdout();
         match options.format() {

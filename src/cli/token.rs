@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::failure::Failure;
 use super::options::stdout;
-use super::output::{Cell, Column, Format, Row, Rows, main, minor, note};
+use super::output::{self, Cell, Column, Format, Row, main, minor, note};
 use super::place;
 use super::token_edit::{EditError, edit, entries};
 use crate::admin::role::Role;
@@ -219,13 +219,7 @@ fn list(path: &Path, format: Format) -> Result<(), Failure> {
             name: entry.name,
         })
         .collect();
-    let mut out = stdout();
-    let mut rows = Rows::new(format, &mut out);
-    if !listed.is_empty() {
-        rows.page(&listed)?;
-    }
-    rows.end::<Listed>()?;
-    Ok(())
+    Ok(output::all(format, &listed, &mut stdout())?)
 }
 
 #[cfg(test)]

@@ -10,10 +10,10 @@ use super::client::Call;
 use super::failure::Failure;
 use super::new_wave::NewWave;
 use super::options::{Options, Why, stdout};
-use super::output::{self, Cell, Column, Format, Row, Rows, main, minor, more, note};
+use super::output::{self, Cell, Column, Format, Row, main, minor, more, note};
 use super::text::grouped;
 use super::url;
-use crate::api::{Order, RolledBack, StepProgress, Target, Wave as Planned, WaveList, WaveName, WavePreview};
+use crate::api::{RolledBack, StepProgress, Target, Wave as Planned, WaveList, WaveName, WavePreview};
 
 /// See `lastpop wave --help`.
 #[derive(Debug, clap::Args)]
@@ -99,10 +99,7 @@ impl Wave {
         match command {
             Command::List => {
                 let found: WaveList = options.client()?.ask(&Call::get(&["waves"], &())).await?;
-                let mut out = stdout();
-                let mut rows = Rows::new(options.format(), &mut out);
-                rows.page(&found.waves)?;
-                Ok(rows.end::<Planned>()?)
+                Ok(output::all(options.format(), &found.waves, &mut stdout())?)
             }
             Command::Create(wave) => wave.create(options).await,
             Command::Members { name, file, why } => bulk::members(options, name.as_str(), file, why).await,
@@ -130,14 +127,9 @@ impl Wave {
 }
 
 impl Named {
-    fn as_order(&self) -> Order {
-        let Why { reason, dry_run } = &self.why;
-        Order { reason: reason.clone(), dry_run: *dry_run, confirm_redownload: false }
-    }
-
     async fn order(&self, options: &Options, what: &str) -> Result<(), Failure> {
         let call = Call::new(Method::POST, &["waves", self.name.as_str(), what]).of_many();
-        let wave: Planned = options.client()?.tell(&call, &self.as_order()).await?;
+        let wave: Planned = options.client()?.tell(&call, &self.why.order()).await?;
         print(options, &wave)?;
         if self.why.dry_run {
             unchanged();
@@ -147,7 +139,7 @@ impl Named {
 
     async fn delete(&self, options: &Options) -> Result<(), Failure> {
         let mut call = Call::new(Method::DELETE, &["waves", self.name.as_str()]).of_many();
-        call.path += &url::query(&self.as_order());
+        call.path += &url::query(&self.why.order());
         let () = options.client()?.ask(&call).await?;
         if self.why.dry_run {
             unchanged();
@@ -193,9 +185,7 @@ pub(super) fn print(options: &Options, wave: &Planned) -> Result<(), Failure> {
         Format::Table => {
             output::one(format, wave, &mut out)?;
             std::io::Write::write_all(&mut out, b"\n")?;
-            let mut rows = Rows::new(format, &mut out);
-            rows.page(&wave.steps)?;
-            rows.end::<StepProgress>()?;
+            output::all(format, &wave.steps, &mut out)?;
         }
     }
     Ok(())
