@@ -168,7 +168,8 @@ fn admin(config: &config::Admin) -> String {
     let (address, file) = (&config.address, config.token_file.display());
     match Tokens::read(&config.token_file) {
         Tokens::Known(entries) => {
-            format!("admin {address}: the API takes {} tokens, from {file}.", entries.len())
+            let tokens = if entries.len() == 1 { "token" } else { "tokens" };
+            format!("admin {address}: the API takes {} {tokens}, from {file}.", entries.len())
         }
         Tokens::Missing => format!(
             "admin {address}: there is no {file}, so nobody can use the API; `lastpop token create` makes it."

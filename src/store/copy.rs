@@ -117,7 +117,7 @@ pub async fn restore(file: &Path, url: &StateUrl) -> Result<u64, StoreError> {
     let query = "SELECT (SELECT count(*) FROM users) + (SELECT count(*) FROM uidl_pins) + (SELECT count(*) FROM audit)";
     let rows: i64 = on!(&to, pool => sqlx::query_scalar(query).fetch_one(pool).await)?;
     if rows > 0 {
-        return Err(StoreError::NotEmpty(format!("it holds {rows} rows already")));
+        return Err(StoreError::NotEmpty(format!("the state holds {rows} rows already")));
     }
     let copied = copy(&from, &to, &from).await;
     from.close().await;

@@ -77,7 +77,7 @@ fn what_nobody_reads_is_no_failure_and_what_cannot_be_written_is() {
         out.expect(&restore, &[("LASTPOP_STATE__URL", &empty)]);
         // It was done, whether anybody has heard of it or not.
         let again = out.run(&restore, &[("LASTPOP_STATE__URL", &empty)]);
-        again.failed(1, &["nothing was copied: it holds "]);
+        again.failed(1, &["nothing was copied: the state holds "]);
     }
 }
 
