@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::client::Call;
 use super::failure::Failure;
 use super::options::{Options, Page};
-use super::output::{Cell, Column, Row, main, minor, more};
+use super::output::{Cell, Column, Row, key, main, minor, more};
 use super::rows::text;
 use super::wave;
 use crate::api::{AuditEntry, AuditList, AuditQuery, Planned, Setting};
@@ -51,13 +51,13 @@ fn setting(text: &str) -> Cell<'_> {
 
 impl Row for AuditEntry {
     const COLUMNS: &'static [Column] = &[
-        main("at"),
+        key("at"),
         minor("actor"),
         minor("action"),
         more("kind"),
-        main("subject"),
+        key("subject"),
         minor("before"),
-        main("after"),
+        key("after"),
         main("reason"),
         more("batch"),
         more("id"),
@@ -88,10 +88,11 @@ impl Row for AuditEntry {
 #[cfg(test)]
 mod tests {
     use super::super::output;
+    use super::super::table::table;
     use super::*;
 
-    fn after(kind: &str, before: Option<&str>, after: &str) -> String {
-        let entry = AuditEntry {
+    fn entry(kind: &str, before: Option<&str>, after: &str) -> AuditEntry {
+        AuditEntry {
             id: "1".to_owned(),
             at: instant(0),
             actor: "me".to_owned(),
@@ -102,11 +103,27 @@ mod tests {
             after: Some(after.to_owned()),
             reason: "y".to_owned(),
             batch: None,
-        };
+        }
+    }
+
+    fn after(kind: &str, before: Option<&str>, after: &str) -> String {
+        let entry = entry(kind, before, after);
         let mut out = Vec::new();
         output::one(output::Format::Tsv, &entry, &mut out).expect("a buffer");
         let text = String::from_utf8(out).expect("text");
         text.lines().nth(1).and_then(|row| row.split('\t').nth(6)).expect("a column").to_owned()
+    }
+
+    /// However long a name is and however narrow the terminal: what became of whom, and when.
+    #[test]
+    fn a_table_never_lacks_what_it_is_about() {
+        let subject = "a-very-long-name-of-a-customer@customers.example.net";
+        let entry = AuditEntry { subject: subject.to_owned(), ..entry("user", Some("pop3"), "notice") };
+        for width in [20, 40, 80] {
+            let text = table(std::slice::from_ref(&entry), Some(width)).trim_fmt();
+            let row = text.lines().nth(1).unwrap_or_default();
+            assert_eq!(row.trim(), format!("1970-01-01 00:00Z  {subject}  notice"), "{width}: {text}");
+        }
     }
 
     #[test]

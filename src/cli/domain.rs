@@ -6,7 +6,7 @@ use super::change::{self, Ordered, Setting};
 use super::client::Call;
 use super::failure::Failure;
 use super::options::{Options, Page, stdout};
-use super::output::{self, Cell, Column, Row, main, more};
+use super::output::{self, Cell, Column, Row, key, main, more};
 use super::rows::rule;
 use crate::api::{DomainList, DomainQuery, DomainRow};
 
@@ -81,8 +81,8 @@ impl Domain {
 
 impl Row for DomainRow {
     const COLUMNS: &'static [Column] = &[
-        main("domain"),
-        main("mode"),
+        key("domain"),
+        key("mode"),
         main("rule"),
         main("setting"),
         more("set_since"),

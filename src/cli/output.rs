@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use jiff::Timestamp;
 use serde::Serialize;
 
-pub(super) use super::table::{Column, main, minor, more};
+pub(super) use super::table::{Column, key, main, minor, more};
 use super::table::{plain, table, width};
 use super::text;
 use crate::api::Setting;

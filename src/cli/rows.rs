@@ -1,6 +1,6 @@
 //! Users and changes as rows: which columns, in which order, and which of them tables leave out.
 
-use super::output::{Cell, Column, Row, main, more};
+use super::output::{Cell, Column, Row, key, main, more};
 use crate::api::{Change, Rule, Unhidden, User};
 
 /// The word for a rule.
@@ -21,9 +21,9 @@ pub(super) fn text(value: Option<&String>) -> Cell<'_> {
 
 impl Row for User {
     const COLUMNS: &'static [Column] = &[
-        main("user"),
+        key("user"),
         more("domain"),
-        main("mode"),
+        key("mode"),
         main("rule"),
         more("setting"),
         more("set_since"),
@@ -94,9 +94,9 @@ impl Row for User {
 
 impl Row for Change {
     const COLUMNS: &'static [Column] = &[
-        main("subject"),
+        key("subject"),
         main("before"),
-        main("after"),
+        key("after"),
         main("in_force"),
         main("rule"),
         main("followers"),
@@ -118,7 +118,7 @@ impl Row for Change {
 
 impl Row for Unhidden {
     const COLUMNS: &'static [Column] =
-        &[main("user"), main("since"), main("messages"), main("done"), more("dry_run")];
+        &[key("user"), main("since"), main("messages"), main("done"), more("dry_run")];
 
     fn cells(&self) -> Vec<Cell<'_>> {
         vec![

@@ -9,7 +9,7 @@ use super::change::unchanged;
 use super::client::Call;
 use super::failure::Failure;
 use super::options::{Options, Page, Why, stdout};
-use super::output::{self, Cell, Column, Format, Row, main};
+use super::output::{self, Cell, Column, Format, Row, key, main};
 use super::rows::text;
 use super::text::{minute, sessions};
 use crate::api::{Draining, Kick, Kicked, Network, Session, SessionList, SessionQuery, Whom};
@@ -172,8 +172,8 @@ impl Drain {
 
 impl Row for Session {
     const COLUMNS: &'static [Column] = &[
-        main("session"),
-        main("user"),
+        key("session"),
+        key("user"),
         main("address"),
         main("tls"),
         main("since"),

@@ -17,6 +17,8 @@ pub(super) struct Column {
 /// Which tables have a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tables {
+    /// All: without it the others say nothing. On a terminal without room for these the lines are too long.
+    All,
     /// Those of many rows.
     Most,
     /// Those of many rows where there is room for all.
@@ -25,8 +27,12 @@ enum Tables {
     OfOne,
 }
 
-/// A column that tables have as well. Where there is no room for all of these, the last one is left out first, and the
-/// first one never.
+/// A column without which a table says nothing, such as the name of what it is about.
+pub(super) const fn key(name: &'static str) -> Column {
+    Column { name, tables: Tables::All }
+}
+
+/// A column that tables have as well. Where there is no room for all of these, the last one is left out first.
 pub(super) const fn main(name: &'static str) -> Column {
     Column { name, tables: Tables::Most }
 }
@@ -92,9 +98,10 @@ fn fitting(columns: &[Column], narrowest: &[u16], width: Option<u16>) -> Vec<usi
     let taken = |shown: &[usize]| {
         shown.iter().map(|at| usize::from(narrowest[*at].saturating_add(PADDING))).sum::<usize>()
     };
-    while shown.len() > 1 && taken(&shown) > usize::from(width) {
-        let minor = shown.iter().rposition(|at| columns[*at].tables == Tables::Wide);
-        shown.remove(minor.unwrap_or(shown.len() - 1));
+    let last = |shown: &[usize], of: Tables| shown.iter().rposition(|at| columns[*at].tables == of);
+    while taken(&shown) > usize::from(width) {
+        let Some(out) = last(&shown, Tables::Wide).or_else(|| last(&shown, Tables::Most)) else { break };
+        shown.remove(out);
     }
     shown
 }
@@ -123,7 +130,7 @@ mod tests {
 
     impl Row for Entry {
         const COLUMNS: &'static [Column] =
-            &[main("user"), minor("actor"), main("at"), main("reason"), more("id")];
+            &[key("user"), minor("actor"), main("at"), main("reason"), more("id")];
 
         fn cells(&self) -> Vec<Cell<'_>> {
             let (at, reason) = (Cell::Time(Timestamp::UNIX_EPOCH), Cell::Prose("as it was agreed with them"));

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::failure::Failure;
 use super::options::stdout;
-use super::output::{self, Cell, Column, Format, Row, main, minor, note};
+use super::output::{self, Cell, Column, Format, Row, key, main, minor, note};
 use super::place;
 use super::token_edit::{EditError, edit, entries};
 use crate::admin::role::Role;
@@ -186,7 +186,7 @@ struct Listed {
 
 impl Row for Listed {
     const COLUMNS: &'static [Column] =
-        &[main("name"), main("role"), minor("created"), main("expires"), main("expired")];
+        &[key("name"), key("role"), minor("created"), main("expires"), main("expired")];
 
     fn cells(&self) -> Vec<Cell<'_>> {
         vec![

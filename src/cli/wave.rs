@@ -10,7 +10,7 @@ use super::client::Call;
 use super::failure::Failure;
 use super::new_wave::NewWave;
 use super::options::{Options, Why, stdout};
-use super::output::{self, Cell, Column, Format, Row, main, minor, more, note};
+use super::output::{self, Cell, Column, Format, Row, key, main, minor, more, note};
 use super::text::grouped;
 use super::url;
 use crate::api::{RolledBack, StepProgress, Target, Wave as Planned, WaveList, WaveName, WavePreview};
@@ -212,8 +212,8 @@ pub(super) fn target(target: &Target) -> String {
 
 impl Row for Planned {
     const COLUMNS: &'static [Column] = &[
-        main("name"),
-        main("state"),
+        key("name"),
+        key("state"),
         main("target"),
         main("members"),
         minor("steps"),
@@ -242,7 +242,7 @@ impl Row for Planned {
 }
 
 impl Row for StepProgress {
-    const COLUMNS: &'static [Column] = &[main("at"), main("mode"), main("fired_at"), main("users")];
+    const COLUMNS: &'static [Column] = &[key("at"), key("mode"), main("fired_at"), main("users")];
 
     fn cells(&self) -> Vec<Cell<'_>> {
         vec![
@@ -256,7 +256,7 @@ impl Row for StepProgress {
 
 impl Row for WavePreview {
     const COLUMNS: &'static [Column] = &[
-        main("name"),
+        key("name"),
         main("users"),
         main("active_1"),
         main("active_7"),
