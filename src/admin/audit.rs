@@ -99,6 +99,6 @@ fn entry(row: AuditRow) -> Result<AuditEntry, StoreError> {
         before,
         after,
         reason: row.reason,
-        batch: Some(row.batch),
+        batch: row.batch,
     })
 }

@@ -9,13 +9,15 @@ use super::PageLimit;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AuditEntry {
     /// Its id; later entries have greater ones.
+    #[schema(example = "000000000001/jane@example.net")]
     pub id: String,
     /// When.
     pub at: Timestamp,
     /// Who: the name of the token, or `wave` and its name for what a wave did.
     #[schema(example = "support-desk")]
     pub actor: String,
-    /// What was done.
+    /// What was done: `set`, `undo`, `import`, `wave` (a step of one), `rollback`, `unhide`, `kick`, `drain`, and to
+    /// waves themselves `create`, `members`, `start`, `pause`, `resume`, `step`, `delete`.
     #[schema(example = "set")]
     pub action: String,
     /// To what: `user`, `domain` (everyone as well), `wave`, or `proxy` (which is called as its host).
@@ -34,8 +36,10 @@ pub struct AuditEntry {
     pub after: Option<String>,
     /// Why.
     pub reason: String,
-    /// What this was a part of: all changes of one import or one step of a wave have the same.
-    pub batch: Option<String>,
+    /// What this was a part of: all changes of one import or one step of a wave have the same, and what was done alone
+    /// is a batch of its own.
+    #[schema(example = "000000000001")]
+    pub batch: String,
 }
 
 /// A page of the audit trail, newest first.
@@ -47,12 +51,12 @@ pub struct AuditList {
     pub next: Option<String>,
 }
 
-/// Which entries, and which page of them. For the history of one user only the page matters.
+/// Which entries, and which page of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct AuditQuery {
-    /// Only entries about this user, domain or wave.
+    /// Only entries about this user, domain, wave or proxy. The history of one user does not look at it.
     pub subject: Option<String>,
     /// Only entries of this batch.
     pub batch: Option<String>,

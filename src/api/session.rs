@@ -62,8 +62,8 @@ pub struct SessionQuery {
     pub after: Option<String>,
 }
 
-/// Ends sessions of this proxy, as `{"whom": {"user": "jane@example.net"}, "reason": "…"}`. Marked messages
-/// are not hidden, because there was no QUIT.
+/// Ends sessions, as `{"whom": {"user": "jane@example.net"}, "reason": "…"}`: those of a user on all proxies, others on
+/// this one. Marked messages are not hidden, because there was no QUIT.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"whom": {"user": "jane@example.net"}, "reason": "ticket 4711: the password was stolen"}))]
@@ -81,7 +81,7 @@ pub struct Kick {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Whom {
-    /// All sessions of this user.
+    /// All sessions of this user, on all proxies.
     User(String),
     /// The session with this id.
     Session(String),
@@ -94,7 +94,7 @@ pub enum Whom {
 pub struct Kicked {
     /// True: none was ended, it was only asked.
     pub dry_run: bool,
-    /// How many.
+    /// How many, on this proxy.
     pub sessions: u64,
 }
 

@@ -6,7 +6,6 @@ use super::client::Call;
 use super::failure::Failure;
 use super::options::{Options, Page};
 use super::output::{Cell, Column, Row, key, main, minor, more};
-use super::rows::text;
 use super::wave;
 use crate::api::{AuditEntry, AuditList, AuditQuery, Planned, Setting};
 use crate::policy::{self, instant};
@@ -79,7 +78,7 @@ impl Row for AuditEntry {
                 (None, _) => Cell::Text(after),
             }),
             Cell::Prose(&self.reason),
-            text(self.batch.as_ref()),
+            Cell::Text(&self.batch),
             Cell::Text(&self.id),
         ]
     }
@@ -102,7 +101,7 @@ mod tests {
             before: before.map(str::to_owned),
             after: Some(after.to_owned()),
             reason: "y".to_owned(),
-            batch: None,
+            batch: "000000000001".to_owned(),
         }
     }
 
