@@ -16,8 +16,8 @@ use super::redownload::permit_many;
 use super::view::View;
 use super::{Shared, store_problem};
 use crate::api::{
-    BatchPath, BatchUndone, BulkFormat, ExportQuery, ExportRow, ImportQuery, ImportReport, MembersQuery,
-    Order, WavePath,
+    BatchPath, BatchUndone, BulkFormat, ExportQuery, ExportRow, INHERIT, ImportQuery, ImportReport,
+    MembersQuery, Order, WavePath,
 };
 use crate::import::{Content, Line, Reader, Row};
 use crate::policy::Mode;
@@ -289,15 +289,12 @@ fn fields(ExportRow { mode, from, user }: &ExportRow) -> [String; 27] {
     let quota = usage.quota.as_ref();
     [
         user.user.clone(),
-        mode.map_or("inherit", Mode::as_str).to_owned(),
+        mode.map_or(INHERIT, Mode::as_str).to_owned(),
         some(from.as_ref()),
         user.language.clone().unwrap_or_default(),
         user.domain.clone(),
         user.effective.mode.to_string(),
-        serde_json::to_value(user.effective.rule)
-            .ok()
-            .and_then(|rule| rule.as_str().map(str::to_owned))
-            .unwrap_or_default(),
+        user.effective.rule.as_str().to_owned(),
         some(usage.first_seen.as_ref()),
         some(usage.last_seen.as_ref()),
         usage.address.clone().unwrap_or_default(),

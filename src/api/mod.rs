@@ -23,7 +23,7 @@ mod wave;
 
 pub use audit::{AuditEntry, AuditList, AuditQuery};
 pub use bulk::{
-    BadLine, BatchPath, BatchUndone, BulkFormat, ExportQuery, ExportRow, ImportQuery, ImportReport,
+    BadLine, BatchPath, BatchUndone, BulkFormat, ExportQuery, ExportRow, INHERIT, ImportQuery, ImportReport,
     ImportRow, MembersQuery,
 };
 pub use change::{Change, Order, SetMode, Unhidden, Unhide};

@@ -43,6 +43,19 @@ pub enum Rule {
     Config,
 }
 
+impl Rule {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Domain => "domain",
+            Self::DomainConfig => "domain-config",
+            Self::Everyone => "everyone",
+            Self::Config => "config",
+        }
+    }
+}
+
 /// The mode that a login now would meet, and which rule says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Effective {
@@ -219,4 +232,16 @@ pub struct UserFilter {
     pub seen_after: Option<Timestamp>,
     /// The client family.
     pub family: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_has_one_word() {
+        for rule in [Rule::User, Rule::Domain, Rule::DomainConfig, Rule::Everyone, Rule::Config] {
+            assert_eq!(serde_json::to_value(rule).expect("JSON"), rule.as_str());
+        }
+    }
 }

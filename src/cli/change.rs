@@ -9,9 +9,8 @@ use super::client::Call;
 use super::failure::Failure;
 use super::options::{Confirm, Options, Why, stdout};
 use super::output::{self, Format, Row, note};
-use super::text::INHERIT;
 use super::when;
-use crate::api::{Change, Order, SetMode, Unhidden};
+use crate::api::{Change, INHERIT, Order, SetMode, Unhidden};
 use crate::policy::Mode;
 
 /// From when on a mode is set, and why.

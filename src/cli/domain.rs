@@ -7,7 +7,6 @@ use super::client::Call;
 use super::failure::Failure;
 use super::options::{Options, Page, stdout};
 use super::output::{self, Cell, Column, Row, key, main, more};
-use super::rows::rule;
 use crate::api::{DomainList, DomainQuery, DomainRow};
 
 /// See `lastpop domain --help`.
@@ -95,7 +94,7 @@ impl Row for DomainRow {
         vec![
             Cell::Text(&self.domain),
             Cell::Text(self.effective.mode.as_str()),
-            Cell::Text(rule(self.effective.rule)),
+            Cell::Text(self.effective.rule.as_str()),
             Cell::setting(&self.setting),
             Cell::of(self.setting.since, Cell::Time),
             Cell::of(self.configured, |mode| Cell::Text(mode.as_str())),

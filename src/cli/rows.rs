@@ -1,18 +1,7 @@
 //! Users and changes as rows: which columns, in which order, and which of them tables leave out.
 
 use super::output::{Cell, Column, Row, key, main, more};
-use crate::api::{Change, Rule, Unhidden, User};
-
-/// The word for a rule.
-pub(super) const fn rule(rule: Rule) -> &'static str {
-    match rule {
-        Rule::User => "user",
-        Rule::Domain => "domain",
-        Rule::DomainConfig => "domain-config",
-        Rule::Everyone => "everyone",
-        Rule::Config => "config",
-    }
-}
+use crate::api::{Change, Unhidden, User};
 
 /// A word that may be absent.
 pub(super) fn text(value: Option<&String>) -> Cell<'_> {
@@ -60,7 +49,7 @@ impl Row for User {
             Cell::Text(&self.user),
             Cell::Text(&self.domain),
             Cell::Text(self.effective.mode.as_str()),
-            Cell::Text(rule(self.effective.rule)),
+            Cell::Text(self.effective.rule.as_str()),
             Cell::setting(&self.setting),
             Cell::of(self.setting.since, Cell::Time),
             text(self.language.as_ref()),
@@ -109,7 +98,7 @@ impl Row for Change {
             Cell::setting(&self.before),
             Cell::setting(&self.after),
             Cell::Text(self.effective.mode.as_str()),
-            Cell::Text(rule(self.effective.rule)),
+            Cell::Text(self.effective.rule.as_str()),
             Cell::of(self.followers, Cell::Number),
             Cell::Flag(self.dry_run),
         ]

@@ -4,11 +4,8 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
-use crate::api::{Planned, Setting};
+use crate::api::{INHERIT, Planned, Setting};
 use crate::policy::Mode;
-
-/// The word for a mode that is not set.
-pub(super) const INHERIT: &str = "inherit";
 
 /// The text with what a terminal or a table would obey, instead of show, made visible: `\t`, `\n`, `\u{1b}`.
 pub(super) fn visible(text: &str) -> Cow<'_, str> {

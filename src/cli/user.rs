@@ -14,7 +14,6 @@ use super::client::Call;
 use super::failure::Failure;
 use super::options::{Options, Page, Why, mode, stdout};
 use super::output::{self, Format};
-use super::rows::rule;
 use super::text::visible;
 use super::when;
 use crate::api::{AuditList, AuditQuery, Unhidden, Unhide, UserDetail, UserFilter, UserList, UserQuery};
@@ -231,7 +230,7 @@ fn explain(options: &Options, found: &UserDetail) -> Result<(), Failure> {
         }
         Format::Tsv => {
             writeln!(out, "user\tmode\trule\texplanation")?;
-            let (mode, rule) = (user.effective.mode, rule(user.effective.rule));
+            let (mode, rule) = (user.effective.mode, user.effective.rule.as_str());
             writeln!(out, "{}\t{mode}\t{rule}\t{}", visible(&user.user), visible(&explanation.join(" ")))?;
         }
         Format::Table => {

@@ -8,7 +8,7 @@ mod problem;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::api::{BadLine, BulkFormat, ImportRow};
+use crate::api::{BadLine, BulkFormat, INHERIT, ImportRow};
 use crate::policy::Mode;
 use crate::users::{Names, UserName};
 use crate::words::Language;
@@ -16,9 +16,6 @@ use fields::Fields;
 pub use lines::LINE_LONGEST;
 use lines::Lines;
 use problem::Problem;
-
-/// The word for no mode of one's own.
-const INHERIT: &str = "inherit";
 
 /// What the lines are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
