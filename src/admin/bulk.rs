@@ -154,6 +154,7 @@ pub(super) async fn import(
     let apply = || store.apply(&batch, query.dry_run, &permit);
     let (mut report, applied) = taken(store, &batch, query.dry_run, lines, apply).await?;
     report.changed(applied.changed);
+    report.never_seen = applied.never_seen;
     report.batch = applied.batch;
     if !query.dry_run {
         shared.count(&applied.moves);
@@ -348,6 +349,7 @@ pub(super) async fn members(
     let add = || store.add_members(&wave, &batch, query.dry_run);
     let (mut report, added) = taken(store, &batch, query.dry_run, lines, add).await?;
     report.changed(added.added);
+    report.never_seen = added.never_seen;
     if !query.dry_run {
         tracing::info!(
             actor = caller.name,

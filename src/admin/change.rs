@@ -11,6 +11,7 @@ use super::redownload::{permit, refused, unconfirmed};
 use super::view::{View, setting};
 use super::{Shared, store_problem, warnings};
 use crate::api::{self, Order, SetMode};
+use crate::live::Filter;
 use crate::policy::{Mode, Planned, Rules, Setting};
 use crate::store::waves::WaveError;
 use crate::store::{self, Changed, StoreError, Subject};
@@ -50,7 +51,8 @@ pub(super) async fn planned(
         changed.map(|changed| made(shared, caller, subject, &changed, reason))
     };
     let (before, after) = result.map_err(|error| refused(subject, error))?;
-    answer(shared, subject, order.dry_run, before, after).await
+    let never_seen = is_new(shared, subject).await;
+    answer(shared, subject, order.dry_run, (before, after), never_seen).await
 }
 
 /// Takes the newest change back, or says what would come of it.
@@ -75,7 +77,19 @@ pub(super) async fn undone(
         changed.map(|changed| made(shared, caller, subject, &changed, reason))
     };
     let (before, after) = result.map_err(|error| refused(subject, error))?;
-    answer(shared, subject, order.dry_run, before, after).await
+    answer(shared, subject, order.dry_run, (before, after), false).await
+}
+
+/// Is this a user who has never tried to log in? What cannot be asked now surprises nobody.
+async fn is_new(shared: &Shared, subject: &Subject) -> bool {
+    let Subject::User(user) = subject else { return false };
+    let here = Filter { user: Some(user.clone()), ..Filter::default() };
+    match shared.cx.store.user(user).await {
+        Ok(Some(row)) if row.first_seen.is_some() || row.last_refused.is_some() => false,
+        // Who came a moment ago is written down later.
+        Ok(_) => shared.cx.live.find(&here).is_empty(),
+        Err(_) => false,
+    }
 }
 
 /// A change was made: it is logged and counted.
@@ -95,8 +109,8 @@ async fn answer(
     shared: &Shared,
     subject: &Subject,
     dry_run: bool,
-    before: Setting,
-    after: Setting,
+    (before, after): (Setting, Setting),
+    never_seen: bool,
 ) -> Result<api::Change, Problem> {
     let view = View::new(shared);
     let (effective, followers) = match subject {
@@ -117,7 +131,7 @@ async fn answer(
         after: setting(after),
         effective,
         followers,
-        warnings: warnings::of(&view, subject, after),
+        warnings: warnings::of(&view, subject, after, never_seen),
     })
 }
 

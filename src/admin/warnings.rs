@@ -5,7 +5,7 @@ use crate::policy::{Mode, Response, Setting, instant};
 use crate::store::Subject;
 
 /// Sentences about what a setting leads to, now or when its plan's time has come.
-pub(super) fn of(view: &View, subject: &Subject, setting: Setting) -> Vec<String> {
+pub(super) fn of(view: &View, subject: &Subject, setting: Setting, never_seen: bool) -> Vec<String> {
     let (mode, at) = match setting.planned {
         Some(planned) => (planned.mode, planned.from),
         None => (setting.mode, view.now),
@@ -18,6 +18,11 @@ pub(super) fn of(view: &View, subject: &Subject, setting: Setting) -> Vec<String
     };
     let domain = settings.domains.get(name);
     let mut warnings = Vec::new();
+    if never_seen {
+        let said = "Nobody of that name has logged in yet. If it is spelled right, with its domain, the mode waits for the \
+            first login; otherwise undo this.";
+        warnings.push(said.to_owned());
+    }
     let windows = &settings.windows;
     if mode == Some(Mode::Brownout) && windows.active(at).is_none() && windows.next(at).is_none() {
         warnings.push(

@@ -194,6 +194,9 @@ pub struct ImportReport {
     pub changed: u64,
     /// Users for whom nothing changed, lines that repeat a user included.
     pub unchanged: u64,
+    /// Users of the list who have never logged in through lastpop: where there are more than expected, names may be
+    /// misspelt.
+    pub never_seen: u64,
     /// Lines that could not be used.
     pub bad_lines: u64,
     /// The first hundred of these.

@@ -63,7 +63,7 @@ pub(super) async fn members(options: &Options, wave: &str, file: &Path, why: &Wh
 
 /// Lines that cannot be used are a failure, though the others were taken: nobody should overlook them.
 fn print(format: Format, report: &ImportReport) -> Result<(), Failure> {
-    let ImportReport { dry_run, rows, changed, unchanged: same, bad_lines, bad, batch } = report;
+    let ImportReport { dry_run, rows, changed, unchanged: same, never_seen, bad_lines, bad, batch } = report;
     let mut out = stdout();
     match format {
         Format::Json => output::json(report, &mut out)?,
@@ -90,6 +90,12 @@ fn print(format: Format, report: &ImportReport) -> Result<(), Failure> {
         let told = bad.len() as u64;
         if *bad_lines > told {
             note(&format!("beside these: {} that cannot be used", lines(bad_lines - told)));
+        }
+        if *never_seen > 0 {
+            note(&format!(
+                "users of the list who have never logged in: {}; are they spelled right?",
+                grouped(*never_seen)
+            ));
         }
     }
     if *dry_run {

@@ -46,17 +46,20 @@ impl Batch {
 /// Forgets the rows that were staged. Parameter: the name of the batch.
 pub(super) const FORGET: &str = "DELETE FROM staged WHERE batch = $1";
 
+/// Users of a batch who have never tried to log in, as far as is known. Parameter: the name of the batch.
+pub(super) const NEVER_SEEN: &str =
+    "SELECT count(*) FROM staged s LEFT JOIN users u ON u.username = s.username
+    WHERE s.batch = $1 AND u.first_seen IS NULL AND u.last_refused IS NULL";
+
 /// What became of an import, or what would.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Applied {
     /// What the audit trail calls it, and [`Store::undo_batch`]; `None` when nothing changed.
     pub batch: Option<String>,
-    /// Users that it named.
-    pub rows: u64,
+    /// Users that it names and who have never logged in.
+    pub never_seen: u64,
     /// Users whose setting or language changed.
     pub changed: u64,
-    /// Users for whom it was so already.
-    pub unchanged: u64,
     /// Those that changed, by what they had and what they have.
     pub moves: Vec<Moves>,
 }
@@ -148,15 +151,14 @@ impl Store {
         permit: Permit<'_>,
     ) -> Result<Applied, StoreError> {
         self.database.present()?;
-        let staged = "SELECT count(*) FROM staged WHERE batch = $1";
         if dry_run {
             return on!(&self.database, pool => {
-                let rows: i64 = sqlx::query_scalar(staged).bind(&batch.name).fetch_one(pool).await?;
+                let never: i64 = sqlx::query_scalar(NEVER_SEEN).bind(&batch.name).fetch_one(pool).await?;
                 let found: Vec<MovesRow> = sqlx::query_as(would_move(&changes("$1", "$2")))
                     .bind(batch.now).bind(&batch.name).fetch_all(pool).await?;
                 let moves = moves(found)?;
                 permit(&moves)?;
-                Ok(applied(None, rows, moves))
+                Ok(applied(None, never, moves))
             });
         }
         let _turn = self.turns.take().await?;
@@ -164,7 +166,7 @@ impl Store {
             // First, so that changes queue up behind each other.
             let generation: i64 = sqlx::query_scalar(RAISE).fetch_one(&mut *tx).await?;
             let id = id(generation);
-            let rows: i64 = sqlx::query_scalar(staged).bind(&batch.name).fetch_one(&mut *tx).await?;
+            let never: i64 = sqlx::query_scalar(NEVER_SEEN).bind(&batch.name).fetch_one(&mut *tx).await?;
             let lines = sqlx::query(audit_lines("import", &changes("$2", "$5")))
                 .bind(&id).bind(batch.now).bind(&batch.actor).bind(&batch.reason).bind(&batch.name)
                 .execute(&mut *tx).await?;
@@ -175,7 +177,7 @@ impl Store {
             let found: Vec<MovesRow> = sqlx::query_as(moves_of()).bind(&id).fetch_all(&mut *tx).await?;
             let moves = moves(found)?;
             permit(&moves)?;
-            Ok((applied(Some(id), rows, moves), generation))
+            Ok((applied(Some(id), never, moves), generation))
         });
         let (applied, generation) = result?;
         self.announce_users(generation, applied.changed).await;
@@ -209,8 +211,8 @@ fn stage(count: usize) -> String {
     )
 }
 
-fn applied(batch: Option<String>, rows: i64, moves: Vec<Moves>) -> Applied {
-    let (rows, changed) = (count(rows), total(&moves));
+fn applied(batch: Option<String>, never_seen: i64, moves: Vec<Moves>) -> Applied {
+    let changed = total(&moves);
     let batch = batch.filter(|_| changed > 0);
-    Applied { batch, rows, changed, unchanged: rows.saturating_sub(changed), moves }
+    Applied { batch, never_seen: count(never_seen), changed, moves }
 }

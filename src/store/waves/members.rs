@@ -5,7 +5,7 @@ use super::{WAS_MOVED, WaveError, take_wave, wave_line};
 use crate::api::{Target, WaveName, WaveState};
 use crate::policy::Mode;
 use crate::store::batch::{count, own_mode};
-use crate::store::bulk::{Batch, FORGET};
+use crate::store::bulk::{Batch, FORGET, NEVER_SEEN};
 use crate::store::database::{Waits, on, rows, transaction};
 use crate::store::domains::EVERYONE;
 use crate::store::effective::{Configured, domain_rule, effective};
@@ -19,8 +19,8 @@ pub(super) const PAGE: usize = 5_000;
 pub struct Added {
     /// Users who are in the wave now, or would be.
     pub added: u64,
-    /// Users who were in it already.
-    pub already: u64,
+    /// Users of the list who have never logged in.
+    pub never_seen: u64,
 }
 
 /// A candidate as columns.
@@ -169,19 +169,15 @@ impl Store {
         dry_run: bool,
     ) -> Result<Added, StoreError> {
         self.database.present()?;
-        let staged = "SELECT count(*) FROM staged WHERE batch = $1";
         if dry_run {
             takes_a_list(name, &self.wave_row(name).await?)?;
-            let already = "SELECT count(*) FROM staged s
-                JOIN wave_members m ON m.username = s.username AND m.wave = $2 WHERE s.batch = $1";
-            let (staged, already): (i64, i64) = on!(&self.database, pool => (
-                sqlx::query_scalar(staged).bind(batch.name()).fetch_one(pool).await?,
-                sqlx::query_scalar(already).bind(batch.name()).bind(name.as_str()).fetch_one(pool).await?,
+            let new = "SELECT count(*) FROM staged s WHERE s.batch = $1
+                AND NOT EXISTS (SELECT 1 FROM wave_members m WHERE m.wave = $2 AND m.username = s.username)";
+            let (new, never): (i64, i64) = on!(&self.database, pool => (
+                sqlx::query_scalar(new).bind(batch.name()).bind(name.as_str()).fetch_one(pool).await?,
+                sqlx::query_scalar(NEVER_SEEN).bind(batch.name()).fetch_one(pool).await?,
             ));
-            return Ok(Added {
-                added: count(staged).saturating_sub(count(already)),
-                already: count(already),
-            });
+            return Ok(Added { added: count(new), never_seen: count(never) });
         }
         let add = "INSERT INTO wave_members (wave, username, domain)
             SELECT $1, s.username, s.domain FROM staged s WHERE s.batch = $2 ORDER BY s.username
@@ -190,12 +186,12 @@ impl Store {
         let done: Result<(Added, Option<i64>), StoreError> = transaction!(&self.database, Waits::Long, tx => {
             let row = take_wave!(tx, name);
             takes_a_list(name, &row)?;
-            let staged: i64 = sqlx::query_scalar(staged).bind(batch.name()).fetch_one(&mut *tx).await?;
+            let never: i64 = sqlx::query_scalar(NEVER_SEEN).bind(batch.name()).fetch_one(&mut *tx).await?;
             let added = sqlx::query(add).bind(name.as_str()).bind(batch.name())
                 .execute(&mut *tx).await?.rows_affected();
             more_members!(tx, name, added);
             sqlx::query(FORGET).bind(batch.name()).execute(&mut *tx).await?;
-            let done = Added { added, already: count(staged).saturating_sub(added) };
+            let done = Added { added, never_seen: count(never) };
             if added == 0 {
                 return Ok((done, None));
             }

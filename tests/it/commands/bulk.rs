@@ -21,12 +21,13 @@ fn an_import_names_the_lines_that_it_cannot_use() {
     let import = |more: &[&str]| lastpop.because(&[&["user", "import", &file][..], more].concat());
     let bad = "lastpop: line 3: \"imap\" is no mode; write pop3, notice, brownout or imap-only, or inherit for none of \
         its own.\n";
+    let new = "lastpop: users of the list who have never logged in: 2; are they spelled right?\n";
     let end = "Mend it and send it again\n";
 
     let dry = import(&["--dry-run"]);
     assert_eq!(dry.failed(1, &[]).stdout, format!("{REPORT}3\t1\t1\t1\ttrue\t\n"));
     let would = format!("lastpop: 1 line cannot be used; all others would be taken. {end}");
-    assert_eq!(dry.stderr, format!("{bad}{UNCHANGED}{would}"));
+    assert_eq!(dry.stderr, format!("{bad}{new}{UNCHANGED}{would}"));
     assert_eq!(lastpop.run(&["user", "list", "--domain", "bulk.example", "--mode", "pop3"]).rows().len(), 1);
 
     let done = import(&["--format", "table"]);
@@ -35,7 +36,7 @@ fn an_import_names_the_lines_that_it_cannot_use() {
         "{done:?}"
     );
     let were = format!("lastpop: 1 line cannot be used; all others were taken. {end}");
-    assert_eq!(done.failed(1, &[]).stderr, format!("{bad}{were}"));
+    assert_eq!(done.failed(1, &[]).stderr, format!("{bad}{new}{were}"));
     let batch = done.stdout.lines().nth(1).and_then(|line| line.rsplit(' ').next()).expect("a batch");
     let hint = format!("\nundo: lastpop user undo --batch {batch} --reason TEXT\n");
     assert!(done.stdout.ends_with(&hint), "{done:?}");

@@ -84,10 +84,10 @@ fn the_life_of_a_wave() {
         let users = ["anna@x", "bob@x", "anna@x"].map(user);
         let would = add_members(&store, &first, &users, true, NOW).await.expect("looked");
         assert_eq!(add_members(&store, &first, &users, false, NOW).await.expect("added"), would);
-        assert_eq!(would, Added { added: 2, already: 0 });
+        assert_eq!(would, Added { added: 2, never_seen: 2 });
         let again =
             add_members(&store, &first, &[user("bob@x"), user("carl@y")], false, NOW).await.expect("added");
-        assert_eq!(again, Added { added: 1, already: 1 });
+        assert_eq!(again, Added { added: 1, never_seen: 2 });
         assert_eq!(add_members(&store, &first, &users, false, NOW).await.expect("nobody new").added, 0);
         let told = "SELECT count(*) FROM audit WHERE subject = 'first' AND action = 'members'
             AND detail IN ('2 users', '1 users') AND actor = 'ilze'";
