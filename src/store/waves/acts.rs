@@ -29,14 +29,14 @@ impl Store {
             let mut members = row.members.unwrap_or_default().unsigned_abs();
             if !matches!(target, Target::Csv) {
                 let whose = Whose::Domain(target::domain(&target));
-                let text: Arc<str> = whose.page(configured).into();
+                let text: Arc<str> = whose.page().into();
                 let mut after = String::new();
                 loop {
-                    let found = page!(&mut *tx, &text, whose.key(), &after, configured, order.now)?;
+                    let found = page!(&mut *tx, &text, whose.key(), &after, order.now)?;
                     let is_last = found.len() < PAGE;
                     let mut taken = Vec::with_capacity(found.len());
                     for found in found {
-                        let user = found.candidate()?;
+                        let user = found.candidate(configured)?;
                         if target::takes(&target, &user, order.now) {
                             taken.push((user.username.clone(), user.domain));
                         }

@@ -3,12 +3,12 @@
 use super::target::Candidate;
 use super::{WAS_MOVED, WaveError, take_wave, wave_line};
 use crate::api::{Target, WaveName, WaveState};
-use crate::policy::Mode;
 use crate::store::batch::{count, own_mode};
 use crate::store::bulk::{Batch, FORGET, NEVER_SEEN};
+use crate::store::changes::mode;
 use crate::store::database::{Waits, on, rows, transaction};
 use crate::store::domains::EVERYONE;
-use crate::store::effective::{Configured, domain_rule, effective};
+use crate::store::effective::{Configured, domain_rule, set_modes};
 use crate::store::{Concerns, Store, StoreError};
 
 /// Users that are read at once.
@@ -30,7 +30,8 @@ pub(super) struct Found {
     domain: String,
     last_seen: Option<i64>,
     family: Option<String>,
-    mode: Option<String>,
+    nearer: Option<String>,
+    everyone: Option<String>,
     own: i64,
     set_by: Option<String>,
     moved: i64,
@@ -46,15 +47,14 @@ pub(super) enum Whose<'a> {
 }
 
 impl Found {
-    pub(super) fn candidate(self) -> Result<Candidate, StoreError> {
-        let mode = crate::store::changes::mode(self.mode.as_deref())?;
+    pub(super) fn candidate(self, configured: &Configured) -> Result<Candidate, StoreError> {
+        let (nearer, everyone) = (mode(self.nearer.as_deref())?, mode(self.everyone.as_deref())?);
         Ok(Candidate {
             username: self.username,
+            mode: configured.in_force(nearer, &self.domain, everyone),
             domain: self.domain,
             last_seen: self.last_seen,
             family: self.family,
-            // The configuration always says one.
-            mode: mode.unwrap_or(Mode::Pop3),
             own: self.own != 0,
             set_by: self.set_by,
             moved: self.moved != 0,
@@ -71,8 +71,8 @@ impl Whose<'_> {
     }
 
     /// A page of candidates, in the order of their names. Parameters: the time, the last name of the page before,
-    /// the key, how many, and what is configured.
-    pub(super) fn page(&self, configured: &Configured) -> String {
+    /// the key, and how many.
+    pub(super) fn page(&self) -> String {
         let (names, moved, from, whose) = match self {
             Self::Domain(EVERYONE) => ("u", "1 = 0", "users u", "$3 = '*'"),
             Self::Domain(_) => ("u", "1 = 0", "users u", "u.domain = $3"),
@@ -82,10 +82,10 @@ impl Whose<'_> {
             }
         };
         let domain = format!("{names}.domain");
-        let (rule, mode) = (domain_rule(&domain), effective(configured, &domain, "$1", 5));
+        let (rule, modes) = (domain_rule(&domain), set_modes("$1"));
         let own_mode = own_mode("u.", "$1");
         format!(
-            "SELECT {names}.username, {names}.domain, u.last_seen, u.family, {mode} AS mode, u.set_by,
+            "SELECT {names}.username, {names}.domain, u.last_seen, u.family, {modes}, u.set_by,
                 CAST(CASE WHEN u.planned_from > $1 OR {own_mode} IS NOT NULL THEN 1 ELSE 0 END AS BIGINT) AS own,
                 CAST(CASE WHEN {moved} THEN 1 ELSE 0 END AS BIGINT) AS moved
             FROM {from} {rule}
@@ -97,17 +97,14 @@ impl Whose<'_> {
 
 /// Reads a page of candidates with a pool or a transaction.
 macro_rules! page {
-    ($executor:expr, $text:expr, $key:expr, $after:expr, $configured:expr, $now:expr) => {{
-        let mut page = sqlx::query_as::<_, $crate::store::waves::members::Found>(sqlx::AssertSqlSafe(
+    ($executor:expr, $text:expr, $key:expr, $after:expr, $now:expr) => {{
+        let page = sqlx::query_as::<_, $crate::store::waves::members::Found>(sqlx::AssertSqlSafe(
             std::sync::Arc::clone($text),
         ))
         .bind($now)
         .bind($after)
         .bind($key)
         .bind(i64::try_from($crate::store::waves::members::PAGE).unwrap_or(i64::MAX));
-        for value in $configured.bound() {
-            page = page.bind(value);
-        }
         page.fetch_all($executor).await
     }};
 }

@@ -21,7 +21,7 @@ impl Store {
         let (wave, row) = (self.wave(name).await?, self.wave_row(name).await?);
         let fixed = wave.state != WaveState::Draft || wave.target == Target::Csv;
         let whose = if fixed { Whose::Wave(name) } else { Whose::Domain(target::domain(&wave.target)) };
-        let text: Arc<str> = whose.page(configured).into();
+        let text: Arc<str> = whose.page().into();
         let mut preview = WavePreview {
             name: name.clone(),
             users: 0,
@@ -36,11 +36,10 @@ impl Store {
         let last = wave.steps.last().map_or(Mode::Pop3, |step| step.mode);
         let mut after = String::new();
         loop {
-            let found =
-                on!(&self.database, pool => page!(pool, &text, whose.key(), &after, configured, now))?;
+            let found = on!(&self.database, pool => page!(pool, &text, whose.key(), &after, now))?;
             let is_last = found.len() < PAGE;
             for found in found {
-                let user = found.candidate()?;
+                let user = found.candidate(configured)?;
                 if fixed || target::takes(&wave.target, &user, now) {
                     look_at(&mut preview, &user, last, &row.batch, now);
                 }
