@@ -32,9 +32,10 @@ pub enum Verdict {
 /// Checks, and prints what it finds to stdout. The master credentials are tried on `user`.
 pub async fn check(path: &Path, user: Option<&str>) -> Result<Verdict, StartError> {
     let config = config::load(path)?;
-    say(&format!("{}: the configuration is valid.", path.display()))?;
     let files = config.tls.certificates.iter().map(|files| (files.chain.as_path(), files.key.as_path()));
+    // Without these it is of no use, however well it is written.
     Certificates::load(files)?;
+    say(&format!("{}: the configuration is valid.", path.display()))?;
     for line in listeners(&config) {
         say(&line)?;
     }

@@ -7,7 +7,8 @@
 //! Whoever writes says so ([`writing`], [`transaction`]), because a file has one writer at a time: those who wait for
 //! it wait for its one connection, so that they take none from those who read.
 
-use std::os::unix::fs::MetadataExt as _;
+use std::fs::OpenOptions;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -275,6 +276,11 @@ impl Database {
             },
             source,
         };
+        if create {
+            // It names customers: SQLite would let everybody read it. One that is there keeps its mode.
+            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+            file.map_err(|error| failed(error.into()))?;
+        }
         let writer = pool(1).connect_with(options.clone().create_if_missing(create)).await.map_err(failed)?;
         // Whoever writes there does so by mistake.
         let reads = options.pragma("query_only", "ON");

@@ -1,5 +1,8 @@
 //! Opening the state: what cannot be opened, a second proxy, an older and a newer lastpop.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
 use lastpop::config::StateUrl;
 use lastpop::store::{Store, StoreError};
 
@@ -23,6 +26,24 @@ async fn a_file_that_is_no_database_is_an_error_that_names_it() {
         error.starts_with("cannot open the state: ") && error.contains("check that its folder exists"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_new_file_is_for_its_owner_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("state.db");
+    let store = Store::open(&StateUrl::Sqlite(path.clone()), NOW).await.expect("a store");
+    for name in ["state.db", "state.db-wal"] {
+        let mode =
+            std::fs::metadata(directory.path().join(name)).expect("a file").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{name} names customers");
+    }
+    store.close().await;
+    drop(store);
+    // Whoever lets others read it has a reason.
+    std::fs::set_permissions(&path, Permissions::from_mode(0o640)).expect("set");
+    Store::open(&StateUrl::Sqlite(path.clone()), NOW).await.expect("a store").close().await;
+    assert_eq!(std::fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o640);
 }
 
 #[tokio::test]
