@@ -24,15 +24,16 @@
 //! 4 process    cli/*, serve, check, listener, admin/*, fleet,
 //!              usage/run, background, logging
 //! 3 flow       session/*, usage/*, waves                         async; orchestrates, logs, counts
-//! 2 peers      net/*, imap/{reader,client,login,mailbox,unhide, async; each wraps one outside thing
-//!              acting}, metrics/*, slots, live, store/*, templates,
-//!              secret
+//! 2 peers      net/*, imap/{reader,client,login,mailbox,listing, async; each wraps one outside thing
+//!              opening,unhide,acting}, metrics/*, slots, live,
+//!              store/*, templates, secret
 //! 1 decisions  pop3/{maildrop,authorization,transaction},        sync; no clock, no log
 //!              policy/*, notice/*, family/*, import/*, uidl, users,
 //!              config/*, api/*, usage/{days,delta,totals}, random
 //! 0 words      pop3/{line,command,sasl,reply,capa,dot},          bytes <-> values
-//!              imap/{command,master,set,frame,response,fetch,date,
-//!              quota,capability,error}, notice/{words,encode}, words
+//!              imap/{command,flag,master,set,frame,response,
+//!              fetch,date,quota,capability,snapshot,error},
+//!              notice/{words,encode}, words
 //! ```
 //!
 //! Imports go down, sideways only inside one folder, on the top floor, from `imap` to `net`, from `config` to what
@@ -45,7 +46,7 @@
 //! # What is absent on purpose
 //!
 //! - No IMAP command that removes anything: [`imap::command::Command`] cannot express one, and no flag can be
-//!   stored that is not in [`imap::command::Flag`].
+//!   stored that is not in [`imap::flag::Flag`].
 //! - No UPDATE without QUIT: [`pop3::QuitPlan`] is made only from the proof that QUIT was read.
 //! - No message in memory or on disk: bodies stream in pieces of some kilobytes, and a connection that is lost
 //!   within one ends in a TCP reset ([`net::Connection::body_begins`]), so that half a message never looks

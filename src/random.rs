@@ -9,8 +9,8 @@ pub fn session_id() -> String {
 }
 
 /// `N` lower-case letters, so that a tag cannot be guessed by whoever puts text into a server's mouth.
-pub fn letters(count: usize) -> String {
-    bytes::<16>().iter().take(count).map(|octet| char::from(b'a' + octet % 26)).collect()
+pub fn letters<const N: usize>() -> [u8; N] {
+    bytes().map(|octet| b'a' + octet % 26)
 }
 
 fn bytes<const N: usize>() -> [u8; N] {
@@ -29,6 +29,6 @@ mod tests {
     fn names_differ_and_are_safe_to_print() {
         assert_ne!(session_id(), session_id());
         assert_eq!(session_id().len(), 16);
-        assert!(letters(4).bytes().all(|octet| octet.is_ascii_lowercase()) && letters(4).len() == 4);
+        assert!(letters::<4>().iter().all(u8::is_ascii_lowercase));
     }
 }

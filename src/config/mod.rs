@@ -31,7 +31,7 @@ pub use master::{Master, Style};
 pub use notices::Notices;
 pub use policy::Policy;
 pub use usage::Usage;
-pub use values::{HostPort, Limit, ServerUrl, StateUrl};
+pub use values::{HostPort, Limit, Octets, ServerUrl, StateUrl};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -45,6 +45,8 @@ pub struct Config {
     pub login: Login,
     /// The IMAP server.
     pub upstream: Upstream,
+    /// What is remembered of mailboxes.
+    pub cache: Cache,
     /// How names become users.
     pub users: Names,
     /// Bounds.
@@ -164,6 +166,10 @@ pub struct Upstream {
     /// An upstream that sends nothing for this long counts as gone.
     #[serde(deserialize_with = "values::duration")]
     pub response_timeout: Duration,
+    /// How a mailbox is opened there.
+    pub opening: Opening,
+    /// Connections at most that are made before somebody logs in. 16: they are as many as are used within 20 s.
+    pub reserve: u32,
     /// Credentials that open any user's mailbox, for what operators order; never for sessions.
     pub master: Option<Master>,
 }
@@ -177,8 +183,35 @@ impl Default for Upstream {
             verify: Verify::Full,
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_mins(1),
+            opening: Opening::Auto,
+            reserve: 16,
             master: None,
         }
+    }
+}
+
+/// How a mailbox is opened upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Opening {
+    /// Everything is said at once, where the server is seen to answer that.
+    Auto,
+    /// One command after the other.
+    LockStep,
+}
+
+/// `[cache]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cache {
+    /// Octets at most for what users' mailboxes held at their last poll. 128 MiB: four octets a message, and some
+    /// hundred for each user.
+    pub maildrops: Octets,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { maildrops: Octets(128 << 20) }
     }
 }
 

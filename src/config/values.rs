@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jiff::SpanRelativeTo;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, Unexpected};
+use serde::de::{Error, Unexpected};
+use serde::{Deserialize, Deserializer};
 
 use crate::imap::Keyword;
 use crate::policy::Url;
@@ -148,6 +148,30 @@ impl<'de> Deserialize<'de> for StateUrl {
 }
 
 /// A number from 1 on.
+/// A number of octets, such as `"128MiB"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Octets(pub u64);
+
+/// Units of octets.
+const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("", 1)];
+
+impl Octets {
+    /// A number and a unit; without one they are octets.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (number, unit) =
+            UNITS.iter().find_map(|(name, unit)| Some((text.trim_end().strip_suffix(name)?, unit)))?;
+        Some(Self(number.trim().parse::<u64>().ok()?.checked_mul(*unit)?))
+    }
+}
+
+impl<'de> Deserialize<'de> for Octets {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        Self::parse(&text)
+            .ok_or_else(|| D::Error::custom(format!("expected a size such as \"128MiB\", found {text:?}")))
+    }
+}
+
 pub(super) fn positive<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     match u32::deserialize(from)? {
         0 => Err(D::Error::invalid_value(Unexpected::Unsigned(0), &"a number from 1 on")),
@@ -278,6 +302,22 @@ mod tests {
     fn a_limit_that_is_off_is_never_reached() {
         assert!(Limit::at(2).is_reached(2) && !Limit::at(2).is_reached(1));
         assert!(!Limit(None).is_reached(u32::MAX));
+    }
+
+    #[test]
+    fn octets_with_their_units() {
+        for (text, octets) in [
+            ("0", Some(0)),
+            ("128MiB", Some(128 << 20)),
+            (" 1 KiB", Some(1024)),
+            ("2GiB", Some(2 << 30)),
+            ("7", Some(7)),
+        ] {
+            assert_eq!(Octets::parse(text).map(|octets| octets.0), octets, "{text}");
+        }
+        for text in ["", "MiB", "1MB", "-1", "1.5MiB", "99999999999GiB", "1 MiBs"] {
+            assert_eq!(Octets::parse(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -4,10 +4,12 @@
 
 use super::capability::Capability;
 use super::client::Client;
-use super::command::{Command, Keyword, Login};
+use super::command::{Command, Login};
 use super::error::Error;
-use super::mailbox::{Listed, Mailbox};
+use super::flag::Keyword;
+use super::listing::Mailbox;
 use super::master::{Acting, Form};
+use super::snapshot::Listed;
 use super::unhide::Unhidden;
 
 /// A mailbox that was opened by master credentials.

@@ -1,12 +1,15 @@
 //! One connection to an IMAP server: the greeting, one command at a time, and LOGOUT.
 
+use std::fmt::{self, Display, Formatter, Write as _};
 use std::time::Duration;
 
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use super::capability::{Capabilities, Capability};
-use super::command::Command;
+use super::command::{Command, Encoded};
 use super::error::Error;
+use super::fetch::number_u32;
 use super::reader::{Event, Reader};
 use super::response::{Code, Kind, Response, Status};
 use crate::config::HostPort;
@@ -26,9 +29,29 @@ pub struct Client {
     pub(super) reader: Reader,
     pub(super) capabilities: Capabilities,
     host: HostPort,
-    tag_prefix: String,
-    commands: u32,
+    tag: Tag,
     timeout: Duration,
+}
+
+/// The tag of a command: letters that nobody can guess who puts text into a server's mouth, and a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tag {
+    letters: [u8; 4],
+    number: u32,
+}
+
+impl Tag {
+    fn is(self, theirs: &[u8]) -> bool {
+        let number = theirs.strip_prefix(&self.letters).map(number_u32);
+        matches!(number, Some(Ok(([], number))) if number == self.number)
+    }
+}
+
+impl Display for Tag {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.letters.iter().try_for_each(|letter| f.write_char(char::from(*letter)))?;
+        self.number.fmt(f)
+    }
 }
 
 /// How to speak to an upstream after connecting.
@@ -76,8 +99,7 @@ impl Client {
             reader: Reader::new(connection, timeout),
             capabilities: Capabilities::default(),
             host,
-            tag_prefix: crate::random::letters(4),
-            commands: 0,
+            tag: Tag { letters: crate::random::letters(), number: 0 },
             timeout,
         }
     }
@@ -102,9 +124,14 @@ impl Client {
         self.reader.connection().traffic()
     }
 
+    /// Has the server said nothing since the last answer, and is it still there?
+    pub async fn is_quiet(&mut self) -> bool {
+        self.reader.is_quiet().await
+    }
+
     /// Says LOGOUT and does not wait for the answer.
     pub async fn logout(&mut self) {
-        let command = Command::Logout.encode(&self.next_tag());
+        let command = Command::Logout.encode(self.next_tag());
         // A server that is gone needs no LOGOUT.
         let _ = self.reader.connection().send_secret(&command.bytes, self.timeout).await;
     }
@@ -167,27 +194,36 @@ impl Client {
         mut each: impl FnMut(&Response<'_>),
     ) -> Result<(), Error> {
         let tag = self.send(command).await?;
-        self.read_to_end(&tag, command.label(), &mut each).await
+        self.read_to_end(tag, command.label(), &mut each).await
     }
 
     /// Sends a command; pauses where the server has to ask for more. Gives its tag.
-    pub(super) async fn send(&mut self, command: &Command<'_>) -> Result<String, Error> {
+    pub(super) async fn send(&mut self, command: &Command<'_>) -> Result<Tag, Error> {
         let tag = self.next_tag();
-        let encoded = command.encode(&tag);
+        let encoded = command.encode(tag);
         let mut sent = 0;
         for pause in encoded.pauses {
             self.reader.connection().send_secret(&encoded.bytes[sent..pause], self.timeout).await?;
             sent = pause;
-            self.wait_for_continuation(&tag, command.label()).await?;
+            self.wait_for_continuation(tag, command.label()).await?;
         }
         self.reader.connection().send_secret(&encoded.bytes[sent..], self.timeout).await?;
         Ok(tag)
     }
 
+    /// Sends commands in one write. None of them may need a pause.
+    pub(super) async fn send_together(&mut self, commands: &[Encoded]) -> Result<(), Error> {
+        let length = commands.iter().map(|command| command.bytes.len()).sum();
+        // Large enough from the start: a buffer that grows leaves an unwiped copy behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(length));
+        commands.iter().for_each(|command| bytes.extend_from_slice(&command.bytes));
+        Ok(self.reader.connection().send_secret(&bytes, self.timeout).await?)
+    }
+
     /// Reads up to the tagged response; NO and BAD become errors.
     pub(super) async fn read_to_end(
         &mut self,
-        tag: &str,
+        tag: Tag,
         command: &'static str,
         each: &mut impl FnMut(&Response<'_>),
     ) -> Result<(), Error> {
@@ -209,7 +245,7 @@ impl Client {
         }
     }
 
-    async fn wait_for_continuation(&mut self, tag: &str, command: &'static str) -> Result<(), Error> {
+    async fn wait_for_continuation(&mut self, tag: Tag, command: &'static str) -> Result<(), Error> {
         let mut foreign = 0;
         loop {
             match self.reader.next().await? {
@@ -224,9 +260,10 @@ impl Client {
         }
     }
 
-    fn next_tag(&mut self) -> String {
-        self.commands += 1;
-        format!("{}{}", self.tag_prefix, self.commands)
+    pub(super) const fn next_tag(&mut self) -> Tag {
+        // A connection has a session's commands, and no session has four thousand million.
+        self.tag.number = self.tag.number.wrapping_add(1);
+        self.tag
     }
 }
 
@@ -234,11 +271,11 @@ impl Client {
 /// else's command is never taken for ours.
 pub(super) fn ended<'a>(
     response: &Response<'a>,
-    tag: &str,
+    tag: Tag,
     foreign: &mut u32,
 ) -> Result<Option<Status<'a>>, Error> {
     match response {
-        Response::Tagged(theirs, status) if *theirs == tag.as_bytes() => Ok(Some(*status)),
+        Response::Tagged(theirs, status) if tag.is(theirs) => Ok(Some(*status)),
         Response::Tagged(..) => {
             *foreign += 1;
             if *foreign >= MAX_FOREIGN_TAGS {

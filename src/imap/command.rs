@@ -3,10 +3,14 @@
 //! This type is the guarantee that nothing is ever removed: it has no EXPUNGE, CLOSE, MOVE, DELETE, APPEND
 //! or COPY, and its STORE adds or removes flags of [`Flag`], in which `\Deleted` does not exist.
 
+use std::fmt::Display;
+use std::io::Write as _;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use super::flag::{Change, Flag, Keyword};
 use super::master::Acting;
 use super::set::UidSet;
 
@@ -27,8 +31,16 @@ pub enum Command<'a> {
     AuthenticateAs(Acting<'a>, bool),
     /// RFC 3501 §6.3.1. Never EXAMINE: Courier does not keep UIDVALIDITY on it.
     SelectInbox,
-    /// UID, size and flags of every message
-    FetchListing,
+    /// The same, and what has changed since this UIDVALIDITY and mod-sequence (RFC 7162 §3.2.5)
+    SelectSince(u32, u64),
+    /// From here on the server speaks of UIDs that vanish (RFC 5161, RFC 7162 §3.2.3)
+    EnableQresync,
+    /// UID, size and flags of every message from this UID on, and of the last one in any case
+    FetchListing(u32),
+    /// UID and flags of messages below this UID that have changed since this mod-sequence (RFC 7162 §3.1.4.1)
+    FetchChanged(u32, u64),
+    /// The messages that carry a keyword (RFC 3501 §6.4.4)
+    SearchKeyword(&'a Keyword),
     /// Octets of one message, without setting `\Seen` (RFC 3501 §6.4.5)
     FetchBody(u32, Section),
     /// Does the message still exist?
@@ -76,52 +88,6 @@ pub enum Section {
     },
 }
 
-/// A flag that may be changed. `\Deleted` is none of them, and a [`Keyword`] cannot spell it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flag<'a> {
-    /// `\Seen`
-    Seen,
-    /// A keyword
-    Keyword(&'a Keyword),
-}
-
-/// What a STORE does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Change<'a> {
-    /// Add the flags, or take them off?
-    pub add: bool,
-    /// Ask for the new flags to be echoed?
-    pub echo: bool,
-    /// The flags; the others stay as they are.
-    pub flags: &'a [Flag<'a>],
-}
-
-/// A flag keyword: an atom that is no system flag (RFC 3501 §2.3.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keyword(String);
-
-/// Longest keyword: Dovecot's `mail_max_keyword_length`.
-const MAX_KEYWORD: usize = 50;
-
-impl Keyword {
-    /// Takes `text` if it is an atom of at most 50 octets.
-    ///
-    /// ```abnf
-    /// keyword       = 1*ATOM-CHAR
-    /// atom-specials = "(" / ")" / "{" / SP / CTL / "%" / "*" / DQUOTE / "\" / "]"
-    /// ```
-    pub fn parse(text: &str) -> Option<Self> {
-        let atom = |octet: u8| octet.is_ascii_graphic() && !br#"(){%*"\]"#.contains(&octet);
-        (!text.is_empty() && text.len() <= MAX_KEYWORD && text.bytes().all(atom))
-            .then(|| Self(text.to_owned()))
-    }
-
-    /// The atom.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 /// A command as bytes. Where [`Encoded::pauses`] says so, the server must ask for more first.
 pub struct Encoded {
     /// The whole command with its CRLF; wiped when dropped, because LOGIN is one of them.
@@ -132,7 +98,7 @@ pub struct Encoded {
 
 impl Command<'_> {
     /// Writes the command with `tag`.
-    pub fn encode(&self, tag: &str) -> Encoded {
+    pub fn encode(&self, tag: impl Display) -> Encoded {
         // Large enough from the start: a buffer that grows leaves an unwiped copy behind.
         let secrets = match self {
             Self::Login(login) | Self::AuthenticatePlain(login, _) => login.user.len() + login.password.len(),
@@ -141,7 +107,8 @@ impl Command<'_> {
         };
         let bytes = Zeroizing::new(Vec::with_capacity(128 + 2 * secrets));
         let mut to = Encoded { bytes, pauses: Vec::new() };
-        to.text(tag);
+        // Writing to a Vec cannot fail.
+        let _ = write!(to.bytes, "{tag}");
         match self {
             Self::Capability => to.text(" CAPABILITY"),
             Self::Id(fields) => to.id(fields),
@@ -159,7 +126,18 @@ impl Command<'_> {
                 to.plain(acting.user(), &acting.login(), *initial_response);
             }
             Self::SelectInbox => to.text(" SELECT INBOX"),
-            Self::FetchListing => to.text(" UID FETCH 1:* (UID RFC822.SIZE FLAGS)"),
+            Self::SelectSince(uidvalidity, modseq) => {
+                to.text(&format!(" SELECT INBOX (QRESYNC ({uidvalidity} {modseq}))"));
+            }
+            Self::EnableQresync => to.text(" ENABLE QRESYNC"),
+            Self::FetchListing(from) => to.text(&format!(" UID FETCH {from}:* (UID RFC822.SIZE FLAGS)")),
+            Self::FetchChanged(below, since) => {
+                to.text(&format!(
+                    " UID FETCH 1:{} (UID FLAGS) (CHANGEDSINCE {since})",
+                    below.saturating_sub(1).max(1)
+                ));
+            }
+            Self::SearchKeyword(keyword) => to.text(&format!(" UID SEARCH KEYWORD {}", keyword.as_str())),
             Self::FetchBody(uid, Section::Whole) => to.text(&format!(" UID FETCH {uid} BODY.PEEK[]")),
             Self::FetchBody(uid, Section::Header) => to.text(&format!(" UID FETCH {uid} BODY.PEEK[HEADER]")),
             Self::FetchBody(uid, Section::Window { origin, octets }) => {
@@ -189,8 +167,11 @@ impl Command<'_> {
             Self::StartTls => "STARTTLS",
             Self::Login(_) => "LOGIN",
             Self::AuthenticatePlain(..) | Self::AuthenticateAs(..) => "AUTHENTICATE",
-            Self::SelectInbox => "SELECT",
-            Self::FetchListing
+            Self::SelectInbox | Self::SelectSince(..) => "SELECT",
+            Self::EnableQresync => "ENABLE",
+            Self::SearchKeyword(_) => "SEARCH",
+            Self::FetchListing(_)
+            | Self::FetchChanged(..)
             | Self::FetchBody(..)
             | Self::FetchUid(_)
             | Self::FetchFlags(_)
@@ -198,15 +179,6 @@ impl Command<'_> {
             Self::Store(..) => "STORE",
             Self::QuotaRoot => "GETQUOTAROOT",
             Self::Logout => "LOGOUT",
-        }
-    }
-}
-
-impl Flag<'_> {
-    fn as_str(&self) -> &str {
-        match self {
-            Self::Seen => "\\Seen",
-            Self::Keyword(keyword) => keyword.as_str(),
         }
     }
 }
@@ -271,6 +243,7 @@ mod tests {
         set: &'a UidSet<'a>,
         flags: &'a [Flag<'a>],
         id: &'a [(&'a str, String)],
+        keyword: &'a Keyword,
         acting: Acting<'a>,
     ) -> Vec<Command<'a>> {
         let login = Login { user: b"u", password: b"p" };
@@ -282,7 +255,11 @@ mod tests {
             Command::AuthenticatePlain(login, true),
             Command::AuthenticateAs(acting, true),
             Command::SelectInbox,
-            Command::FetchListing,
+            Command::SelectSince(7, 9),
+            Command::EnableQresync,
+            Command::FetchListing(1),
+            Command::FetchChanged(7, 9),
+            Command::SearchKeyword(keyword),
             Command::FetchBody(7, Section::Whole),
             Command::FetchBody(7, Section::Header),
             Command::FetchBody(7, Section::Window { origin: 0, octets: 9 }),
@@ -308,7 +285,11 @@ mod tests {
             | Command::AuthenticatePlain(..)
             | Command::AuthenticateAs(..)
             | Command::SelectInbox
-            | Command::FetchListing
+            | Command::SelectSince(..)
+            | Command::EnableQresync
+            | Command::FetchListing(_)
+            | Command::FetchChanged(..)
+            | Command::SearchKeyword(_)
             | Command::FetchBody(_, Section::Whole | Section::Header | Section::Window { .. })
             | Command::FetchUid(_)
             | Command::FetchFlags(_)
@@ -321,14 +302,16 @@ mod tests {
 
     #[test]
     fn no_command_can_remove_anything() {
-        const ALLOWED: [&str; 10] = [
+        const ALLOWED: [&str; 12] = [
             "CAPABILITY",
             "ID",
             "STARTTLS",
             "LOGIN",
             "AUTHENTICATE",
             "SELECT",
+            "ENABLE QRESYNC",
             "UID FETCH",
+            "UID SEARCH KEYWORD",
             "UID STORE",
             "GETQUOTAROOT",
             "LOGOUT",
@@ -338,7 +321,7 @@ mod tests {
         let set = UidSet::one(&7);
         let password = Zeroizing::new(b"p".to_vec());
         let master = Master::new("m", password, Form::Authzid).expect("credentials");
-        for command in one_of_each(&set, &flags, &[], master.for_user("u").expect("a name")) {
+        for command in one_of_each(&set, &flags, &[], &keyword, master.for_user("u").expect("a name")) {
             assert!(is_listed(&command));
             let line = text(&command);
             let said = line.strip_prefix("a ").expect("a tag");
@@ -356,16 +339,6 @@ mod tests {
                 assert!(line.contains(" +FLAGS") || line.contains(" -FLAGS"), "{line}");
             }
             assert!(!line.contains("BODY["), "{line} would set \\Seen");
-        }
-    }
-
-    #[test]
-    fn no_keyword_can_be_a_system_flag_or_break_a_line() {
-        for text in ["\\Deleted", "", "a b", "a)", "a\r\nX", "a\"", "*", "a]", "ā", &"x".repeat(51)] {
-            assert_eq!(Keyword::parse(text), None, "{text}");
-        }
-        for text in ["$POP3Deleted", "Pop3Hidden", "a[b", "x"] {
-            assert_eq!(Keyword::parse(text).map(|keyword| keyword.0).as_deref(), Some(text));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Showing a server who we are (ID, RFC 2971) and who the user is (LOGIN, AUTHENTICATE).
 
-use super::capability::Capability;
-use super::client::{Client, offered};
+use super::capability::{Capabilities, Capability};
+use super::client::{Client, Tag, offered};
 use super::command::{Command, Login};
 use super::error::Error;
 use super::response::{Reason, Response};
@@ -13,50 +13,71 @@ impl Client {
         if !self.capabilities.has(Capability::Id) {
             return Ok(None);
         }
+        let tag = self.send(&Command::Id(fields)).await?;
+        self.id_answer(tag).await
+    }
+
+    /// The answer to ID.
+    pub(super) async fn id_answer(&mut self, tag: Tag) -> Result<Option<Vec<u8>>, Error> {
         let mut answer = None;
-        let command = Command::Id(fields);
-        let result = self.run(&command, |response| {
+        let mut each = |response: &Response<'_>| {
             if let Response::Id(text) = response {
                 answer = Some(text.to_vec());
             }
-        });
-        match result.await {
+        };
+        match self.read_to_end(tag, "ID", &mut each).await {
             Ok(()) | Err(Error::No { .. } | Error::Bad { .. }) => Ok(answer),
             Err(error) => Err(error),
         }
     }
 
     /// Logs in, and reads the capabilities anew: many servers offer more afterwards.
+    pub async fn login(&mut self, login: Login<'_>) -> Result<(), Error> {
+        let command = self.login_command(login)?;
+        self.authenticate(&command).await
+    }
+
+    /// The command that logs in.
     ///
     /// AUTHENTICATE PLAIN goes first where it costs no extra round trip, because it carries any octet;
     /// LOGIN where it is allowed; AUTHENTICATE PLAIN in two steps where LOGIN is not.
-    pub async fn login(&mut self, login: Login<'_>) -> Result<(), Error> {
+    pub(super) fn login_command<'a>(&self, login: Login<'a>) -> Result<Command<'a>, Error> {
         let has = |capability| self.capabilities.has(capability);
-        let command = if has(Capability::AuthPlain) && has(Capability::SaslIr) {
-            Command::AuthenticatePlain(login, true)
+        if has(Capability::AuthPlain) && has(Capability::SaslIr) {
+            Ok(Command::AuthenticatePlain(login, true))
         } else if !has(Capability::LoginDisabled) {
-            Command::Login(login)
+            Ok(Command::Login(login))
         } else if has(Capability::AuthPlain) {
-            Command::AuthenticatePlain(login, false)
+            Ok(Command::AuthenticatePlain(login, false))
         } else {
-            return Err(Error::Unusable("it takes no passwords on this connection (LOGINDISABLED)"));
-        };
-        self.authenticate(&command).await
+            Err(Error::Unusable("it takes no passwords on this connection (LOGINDISABLED)"))
+        }
     }
 
     /// Runs a command that logs in.
     pub(super) async fn authenticate(&mut self, command: &Command<'_>) -> Result<(), Error> {
+        let tag = self.send(command).await?;
+        match self.login_answer(command, tag).await? {
+            Some(all) => self.capabilities = all,
+            None => self.ask_capabilities().await?,
+        }
+        Ok(())
+    }
+
+    /// The answer to a command that logs in, and the capabilities that it brings.
+    pub(super) async fn login_answer(
+        &mut self,
+        command: &Command<'_>,
+        tag: Tag,
+    ) -> Result<Option<Capabilities>, Error> {
         let mut capabilities = None;
-        let result = self.run(command, |response| capabilities = offered(response).or(capabilities)).await;
+        let mut each = |response: &Response<'_>| capabilities = offered(response).or(capabilities);
+        let result = self.read_to_end(tag, command.label(), &mut each).await;
         result.map_err(|error| match error {
             // RFC 5530 §3; without a reason, NO to a login means the credentials.
             Error::No { reason: None | Some(Reason::Credentials), .. } => Error::Credentials,
             error => error,
         })?;
-        match capabilities {
-            Some(all) => self.capabilities = all,
-            None => self.ask_capabilities().await?,
-        }
-        Ok(())
+        Ok(capabilities)
     }
 }

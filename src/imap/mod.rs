@@ -7,8 +7,8 @@
 //! 3. [`frame`]: lines and literals out of a byte buffer.
 //! 4. [`response`], [`fetch`], [`date`], [`quota`], [`capability`]: one response to a value, with nom.
 //! 5. [`reader`]: responses and streamed literals from a connection.
-//! 6. [`client`]: one connection, from the greeting to LOGOUT; [`login`], [`mailbox`] and [`unhide`] hold its
-//!    verbs.
+//! 6. [`client`]: one connection, from the greeting to LOGOUT; [`opening`], [`login`], [`listing`], [`mailbox`] and
+//!    [`unhide`] hold its verbs, and [`snapshot`] what is kept of a listing for the next time.
 //! 7. [`master`], [`acting`]: any user's mailbox by master credentials, with few of these verbs.
 //!
 //! Servers whose deviations are tolerated on purpose: missing text after a status, trailing spaces in
@@ -23,14 +23,18 @@ pub mod command;
 pub mod date;
 pub mod error;
 pub mod fetch;
+pub mod flag;
 pub mod frame;
+pub mod listing;
 pub mod login;
 pub mod mailbox;
 pub mod master;
+pub mod opening;
 pub mod quota;
 pub mod reader;
 pub mod response;
 pub mod set;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 pub mod unhide;
@@ -38,8 +42,10 @@ pub mod unhide;
 pub use acting::ActingClient;
 pub use capability::Capabilities;
 pub use client::Client;
-pub use command::Keyword;
 pub use error::Error;
+pub use flag::Keyword;
+pub use listing::Mailbox;
 pub use master::{Form, Master, Separator};
 pub use quota::Quota;
+pub use snapshot::{Listed, Snapshot};
 pub use unhide::Unhidden;

@@ -45,6 +45,12 @@ impl Reader {
         self.connection.input().len() > self.handed_out
     }
 
+    /// Is there nothing to be read, and not the end either?
+    pub async fn is_quiet(&mut self) -> bool {
+        let ended = self.connection.fill(Duration::ZERO).await;
+        !self.has_unread() && ended.is_err_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
+    }
+
     /// The connection is a new one (after STARTTLS): nothing that was read counts.
     pub const fn start_over(&mut self) {
         self.handed_out = 0;

@@ -29,8 +29,12 @@ pub enum Response<'a> {
     Exists(u32),
     /// `* n EXPUNGE`
     Expunge,
+    /// `* VANISHED` (RFC 7162 §3.2.10)
+    Vanished(Vanished<'a>),
     /// `* n FETCH`
     Fetch(Fetch<'a>),
+    /// `* SEARCH`: numbers, raw
+    Search(&'a [u8]),
     /// `* ID`: the server's own name and version, raw
     Id(&'a [u8]),
     /// `* QUOTA` with a limit of octets
@@ -84,12 +88,25 @@ pub enum Code<'a> {
     PermanentFlags(Flags<'a>),
     /// `UIDVALIDITY n`
     UidValidity(u32),
+    /// `UIDNEXT n`
+    UidNext(u32),
+    /// `HIGHESTMODSEQ n` (RFC 7162 §3.1.2.1)
+    HighestModSeq(u64),
     /// `READ-ONLY`
     ReadOnly,
     /// A reason (RFC 5530 and what servers made of it).
     Reason(Reason),
     /// Anything else.
     Other,
+}
+
+/// UIDs that are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vanished<'a> {
+    /// Since what the client knew at SELECT, and not just now.
+    pub earlier: bool,
+    /// Which, as a sequence set.
+    pub uids: &'a [u8],
 }
 
 /// Why a command was refused.
@@ -171,10 +188,19 @@ fn parse_untagged(untagged: &[u8]) -> Result<Response<'_>, Malformed> {
     Ok(match word.to_ascii_uppercase().as_slice() {
         b"CAPABILITY" => Response::Capability(Capabilities::parse(rest)),
         b"ID" => Response::Id(rest.trim_ascii_start()),
+        b"VANISHED" => {
+            let rest = rest.trim_ascii();
+            let earlier = rest.get(..EARLIER.len()).is_some_and(|word| word.eq_ignore_ascii_case(EARLIER));
+            let uids = if earlier { rest[EARLIER.len()..].trim_ascii_start() } else { rest };
+            Response::Vanished(Vanished { earlier, uids })
+        }
+        b"SEARCH" => Response::Search(rest.trim_ascii()),
         b"QUOTA" => quota::parse(rest).map_or(Response::Other, Response::Quota),
         _ => Response::Other,
     })
 }
+
+const EARLIER: &[u8] = b"(EARLIER)";
 
 fn take_word(input: &[u8]) -> (&[u8], &[u8]) {
     let end = memchr::memchr(b' ', input).unwrap_or(input.len());
@@ -211,6 +237,8 @@ fn code(input: &[u8]) -> IResult<&[u8], Code<'_>> {
     alt((
         map(preceded((tag_no_case("PERMANENTFLAGS"), space0), fetch::flags), Code::PermanentFlags),
         map(argument("UIDVALIDITY"), Code::UidValidity),
+        map(argument("UIDNEXT"), Code::UidNext),
+        map(preceded((tag_no_case("HIGHESTMODSEQ"), space1), fetch::number), Code::HighestModSeq),
         map(preceded((tag_no_case("CAPABILITY"), space1), take_till(|octet| octet == b']')), |words| {
             Code::Capability(Capabilities::parse(words))
         }),
@@ -262,6 +290,9 @@ mod tests {
     fn response_codes() {
         assert_eq!(code_of(b"* OK [UIDVALIDITY 3857529045] ok"), Some(Code::UidValidity(3_857_529_045)));
         assert_eq!(code_of(b"* OK [UIDVALIDITY x] ok"), Some(Code::Other));
+        assert_eq!(code_of(b"* OK [UIDNEXT 7] ok"), Some(Code::UidNext(7)));
+        assert_eq!(code_of(b"* OK [highestmodseq 8589934592]"), Some(Code::HighestModSeq(8_589_934_592)));
+        assert_eq!(code_of(b"* OK [NOMODSEQ] none"), Some(Code::Other));
         assert_eq!(code_of(b"a OK [read-only] ok"), Some(Code::ReadOnly));
         assert_eq!(code_of(b"a NO [LIMIT] no"), Some(Code::Reason(Reason::InUse)));
         assert_eq!(code_of(b"a NO [THROTTLED 5] no"), Some(Code::Reason(Reason::Temporary)));
@@ -289,6 +320,11 @@ mod tests {
             (b"* OKAY", Response::Other),
             (b"* NONSENSE {", Response::Other),
             (b"* ID NIL", Response::Id(b"NIL")),
+            (b"* VANISHED 7,9:11", Response::Vanished(Vanished { earlier: false, uids: b"7,9:11" })),
+            (b"* vanished (earlier) 7 ", Response::Vanished(Vanished { earlier: true, uids: b"7" })),
+            (b"* VANISHED", Response::Vanished(Vanished { earlier: false, uids: b"" })),
+            (b"* SEARCH", Response::Search(b"")),
+            (b"* search 3 7 ", Response::Search(b"3 7")),
             (b"* QUOTA \"\" (STORAGE 1 2)", Response::Quota(Quota { used: 1024, limit: 2048 })),
             (b"* QUOTA \"\" (MESSAGE 1 2)", Response::Other),
             (b"* QUOTAROOT INBOX \"\"", Response::Other),

@@ -1,5 +1,12 @@
 //! Sequence sets of UIDs (RFC 3501 §9, `sequence-set`), written compactly and in bounded pieces.
 
+use std::ops::RangeInclusive;
+
+use nom::Parser;
+use nom::combinator::all_consuming;
+
+use super::fetch::number_u32;
+
 /// Longest set in one command, in octets: the whole command stays under the 1,000 octets that old servers
 /// read (UW's limit), and Dovecot's and Cyrus's are far larger.
 pub const MAX_SET: usize = 900;
@@ -55,6 +62,20 @@ impl<'a> UidSet<'a> {
     }
 }
 
+/// The ranges of a set as a server writes it. `None` if it is none, or names a `*`.
+pub fn ranges(set: &[u8]) -> Option<Vec<RangeInclusive<u32>>> {
+    fn number(text: &[u8]) -> Option<u32> {
+        Some(all_consuming(number_u32).parse(text).ok()?.1)
+    }
+    let range = |range: &[u8]| {
+        let mut ends = range.splitn(2, |octet| *octet == b':');
+        let first = number(ends.next()?)?;
+        let last = ends.next().map_or(Some(first), number)?;
+        Some(first.min(last)..=first.max(last))
+    };
+    set.split(|octet| *octet == b',').map(range).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -71,6 +92,15 @@ mod tests {
         assert_eq!(texts(&[7]), ["7"]);
         assert_eq!(texts(&[1, 2, 3, 4, 7, 9, 10]), ["1:4,7,9:10"]);
         assert_eq!(texts(&[u32::MAX - 1, u32::MAX]), ["4294967294:4294967295"]);
+    }
+
+    #[test]
+    fn what_servers_write() {
+        assert_eq!(ranges(b"7"), Some(vec![7..=7]));
+        assert_eq!(ranges(b"1:4,9:7,4294967295"), Some(vec![1..=4, 7..=9, u32::MAX..=u32::MAX]));
+        for set in [&b""[..], b"1,", b"*", b"1:*", b"a", b"1:2:3", b"+1", b"4294967296", b" 1"] {
+            assert_eq!(ranges(set), None, "{}", set.escape_ascii());
+        }
     }
 
     proptest! {

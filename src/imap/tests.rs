@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::client::Terms;
 use super::command::{Command, Login};
-use super::mailbox::Listed;
+use super::snapshot::Listed;
 use super::unhide::Unhidden;
 use super::{Client, Error, Keyword, Quota};
 use crate::config::HostPort;

@@ -4,11 +4,12 @@
 //! question. No other flag is touched; what was read stays `\Seen`.
 
 use super::client::Client;
-use super::command::{Change, Command, Flag, Keyword};
+use super::command::Command;
 use super::error::Error;
-use super::mailbox::Listed;
+use super::flag::{Change, Flag, Keyword};
 use super::response::Response;
 use super::set::UidSet;
+use super::snapshot::Listed;
 
 /// What became of the messages that were to come back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

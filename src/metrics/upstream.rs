@@ -6,7 +6,8 @@ use super::{LATENCY, Register};
 use crate::imap;
 
 /// What is asked of an upstream.
-const STEPS: [&str; 8] = ["ID", "LOGIN", "SELECT", "LIST", "UNHIDE", "FETCH", "STORE", "GETQUOTAROOT"];
+const STEPS: [&str; 10] =
+    ["OPEN", "ID", "LOGIN", "SELECT", "LIST", "SEARCH", "UNHIDE", "FETCH", "STORE", "GETQUOTAROOT"];
 
 /// What became of an order to bring hidden mail back at once.
 pub const AT_ONCE: [&str; 13] = [

@@ -106,6 +106,11 @@ impl Authorization {
         self.exchange.is_some()
     }
 
+    /// The user whom USER has named, and whose password is likely to follow.
+    pub fn named(&self) -> Option<&[u8]> {
+        self.user.as_deref()
+    }
+
     /// Decides what a line leads to.
     pub fn handle(&mut self, line: Result<Command<'_>, CommandError>) -> AuthStep {
         match line {

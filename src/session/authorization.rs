@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::context::{Context, Settings};
-use super::open::{Opened, open};
+use super::enter::Early;
+use super::open::{Opened, is_welcome, open};
 use super::pop::{Expect, Line, PopStream};
 use super::summary::{End, Summary};
 use super::upstream::Origin;
@@ -33,11 +34,15 @@ pub async fn authorization(
     let mut state = Authorization::new(arrival.rules, encrypted);
     let mut deadline = Instant::now() + LOGIN;
     let mut next = Some(AuthStep::Reply(Reply::ok("lastpop ready.")));
+    let mut early = Early::default();
     loop {
         let step = match next.take() {
             Some(step) => step,
             None => read(pop, &mut state, deadline, cx, &mut summary.trace).await?,
         };
+        if state.named().is_some_and(|user| is_welcome(user, settings, cx)) {
+            early.begin(settings, cx).await;
+        }
         match step {
             AuthStep::Reply(reply) => pop.reply(&reply),
             AuthStep::Close(reply) => {
@@ -59,7 +64,7 @@ pub async fn authorization(
                 let user = credentials.user().escape_ascii().to_string();
                 let origin =
                     Origin { peer: arrival.peer, local: arrival.local, session: summary.session.clone() };
-                let opened = open(credentials, origin, settings, cx).await;
+                let opened = open(credentials, origin, std::mem::take(&mut early), settings, cx).await;
                 deadline += begun.elapsed();
                 cx.metrics.clients.login_duration.observe(begun.elapsed().as_secs_f64());
                 let refused = match opened {

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::master::{self, MasterError};
+use super::server::Server;
 use super::verified::Verified;
 use crate::config::{Config, Domains, Limits, Maildrop, Notices, Policy, UpstreamTls};
 use crate::imap::Master;
@@ -104,6 +105,8 @@ pub struct Settings {
     pub dialer: Dialer,
     /// How to speak to it.
     pub terms: Terms,
+    /// What sessions know of it between them.
+    pub server: Arc<Server>,
     /// What opens any user's mailbox there, for orders and never for a session.
     pub master: Option<Master>,
 }
@@ -178,6 +181,7 @@ impl Settings {
                 starttls: upstream.tls == UpstreamTls::StartTls,
                 response_timeout: upstream.response_timeout,
             },
+            server: Arc::new(Server::new(upstream, &config.cache)),
             master: upstream.master.as_ref().map(master::load).transpose()?.map(|(master, _)| master),
         })
     }

@@ -12,9 +12,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::context::{Context, Settings};
+use super::enter::{Open, dial, timed};
 use super::open::mailbox as summed_up;
 use super::unhide::{from, note};
-use super::upstream::{Open, dial, timed};
 use crate::config;
 use crate::imap::master::{BadMaster, BadName};
 use crate::imap::{ActingClient, Client, Error, Master, Unhidden};

@@ -7,12 +7,17 @@
 pub mod answer;
 pub mod authorization;
 pub mod context;
+pub mod enter;
+pub mod habits;
+pub mod maildrops;
 pub mod master;
 pub mod notice;
 pub mod open;
 mod patience;
 pub mod pop;
+pub mod reserve;
 pub mod retr;
+pub mod server;
 pub mod summary;
 #[cfg(test)]
 mod tests;

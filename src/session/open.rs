@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use super::context::{Context, Settings};
+use super::enter::Early;
 use super::notice::Notice;
 use super::patience::Patience;
 use super::unhide::listing;
 use super::upstream::{Origin, Upstream};
 use super::verdict::{Refusal, Verdict, verdict};
 use crate::imap::Error;
-use crate::imap::mailbox::Listed;
+use crate::imap::Listed;
 use crate::notice::Kind;
 use crate::policy::Mode;
 use crate::pop3::{Credentials, Maildrop, Transaction};
@@ -66,6 +67,7 @@ pub enum Refused {
 pub async fn open(
     credentials: Credentials,
     origin: Origin,
+    early: Early,
     settings: &Arc<Settings>,
     cx: &Arc<Context>,
 ) -> Result<Opened, Refused> {
@@ -89,8 +91,10 @@ pub async fn open(
             return Err(Refused::Mode(refusal));
         }
     }
-    // 2. Is the password right?
-    let entered = Upstream::enter(credentials, origin, Arc::clone(settings), Arc::clone(cx)).await;
+    // 2. Is the password right? As a rule the listing is wanted as well, and asked for together with the login.
+    let list = wants_listing(&user, settings, cx, now);
+    let entered =
+        Upstream::enter(credentials, origin, list, early, Arc::clone(settings), Arc::clone(cx)).await;
     let mut upstream = entered.map_err(|error| {
         if matches!(error, Error::Credentials) {
             cx.verified.forget(&user);
@@ -110,6 +114,27 @@ pub async fn open(
             Err(refused)
         }
     }
+}
+
+/// What a login will lead to, as far as is known without a question.
+fn foreseen(user: &UserName, settings: &Settings, cx: &Context, now: i64) -> (Verdict, Option<Arc<Facts>>) {
+    let known = cx.store.known(user);
+    let (_, verdict) = verdict(settings, cx.store.domains(), known.as_deref(), user, true, now);
+    (verdict, known)
+}
+
+/// Is whoever logs in with this name likely to be served, so that the upstream may as well be connected to?
+pub fn is_welcome(name: &[u8], settings: &Settings, cx: &Context) -> bool {
+    let user = settings.names.canonical(name);
+    let now = jiff::Timestamp::now().as_second();
+    !matches!(foreseen(&user, settings, cx, now), (Verdict::Refuse(_), _))
+}
+
+/// Is the listing likely to be wanted?
+fn wants_listing(user: &UserName, settings: &Settings, cx: &Context, now: i64) -> bool {
+    let (verdict, known) = foreseen(user, settings, cx, now);
+    let unhide = known.is_some_and(|facts| facts.unhide_since.is_some());
+    matches!(verdict, Verdict::Serve | Verdict::WithNotice) && !unhide
 }
 
 /// What a session has besides its upstream.

@@ -8,8 +8,9 @@ use std::time::Instant;
 
 use super::answer;
 use super::context::Context;
+use super::enter::timed;
 use super::pop::{Lost, PopStream};
-use super::upstream::{Upstream, timed};
+use super::upstream::Upstream;
 use crate::imap::Error;
 use crate::imap::command::Section;
 use crate::pop3::dot::DotWriter;

@@ -10,13 +10,14 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use tokio::sync::mpsc;
 
+use super::enter::Early;
 use super::open::open;
 use super::pop::PopStream;
 use super::summary::Summary;
 use super::transaction::transaction;
 use super::upstream::Origin;
 use super::{Arrival, Context, context::Settings, serve};
-use crate::config::{Config, HostPort, StateUrl};
+use crate::config::{Config, HostPort, StateUrl, Upstream};
 use crate::metrics::Metrics;
 use crate::net::connection::COMMANDS;
 use crate::net::{Connection, Dialer, Transport};
@@ -38,6 +39,8 @@ async fn setup_with(config: &Config) -> Setup {
     let directory = tempfile::tempdir().expect("a directory");
     let store = Store::open(&StateUrl::Sqlite(directory.path().join("state.db")), 0).await.expect("a store");
     let metrics = Metrics::new(&["memory".to_owned()]).expect("metrics");
+    // A script of the upstream knows how many connections come.
+    let config = &Config { upstream: Upstream { reserve: 0, ..config.upstream.clone() }, ..config.clone() };
     let cx = Context::new(config, metrics, store).expect("a context");
     let (peer, upstream) = mpsc::channel(1);
     let host = HostPort { host: "memory".to_owned(), port: 143 };
@@ -163,7 +166,7 @@ async fn quit_and_ask(setup: &mut Setup) -> BufReader<DuplexStream> {
     let credentials = Credentials::new(b"anna", b"x").expect("credentials");
     let origin = Origin { peer: address, local: address, session: "s".to_owned() };
     let settings = cx.settings.load_full();
-    let opening = open(credentials, origin, &settings, cx);
+    let opening = open(credentials, origin, Early::default(), &settings, cx);
     let (opened, peer) = tokio::join!(opening, listed(&mut setup.upstream));
     let mut opened = opened.expect("a maildrop");
     opened.ask_quota = true;

@@ -4,7 +4,7 @@
 use super::context::Context;
 use super::patience::Patience;
 use super::upstream::Upstream;
-use crate::imap::mailbox::Listed;
+use crate::imap::Listed;
 use crate::imap::{Error, Unhidden};
 use crate::store::{Claim, Claimed, Facts, Occasion, StoreError};
 use crate::users::UserName;
@@ -25,7 +25,7 @@ pub(super) async fn listing(
     }
     // Claimed before the listing: what others do to the mailbox for this order is then in it.
     let Some(claim) = claim(user, cx, patience, now).await else { return upstream.list().await };
-    let listing = match upstream.list().await {
+    let listing = match upstream.list_now().await {
         Ok(mut listing) => {
             match upstream.unhide(&mut listing, from(&claim)).await {
                 Ok(unhidden) => {

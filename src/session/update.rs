@@ -7,9 +7,10 @@
 use tokio::select;
 
 use super::context::Context;
-use super::upstream::{Upstream, timed};
+use super::enter::timed;
+use super::upstream::Upstream;
 use crate::config::{Maildrop, Seen};
-use crate::imap::command::{Change, Flag};
+use crate::imap::flag::{Change, Flag};
 use crate::imap::set::UidSet;
 use crate::imap::{Error, Keyword, Quota};
 use crate::pop3::QuitPlan;

@@ -2,14 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use tokio::time::timeout;
+use std::time::Duration;
 
 use super::context::{Context, Settings};
-use crate::imap::command::Login;
-use crate::imap::mailbox::{Listed, Mailbox};
-use crate::imap::{Client, Error, Quota, Unhidden};
+use super::enter::{Connected, Early, Entrant, enter, timed, timed_within};
+use crate::imap::opening::Inbox;
+use crate::imap::{Client, Error, Listed, Mailbox, Quota, Unhidden};
 use crate::pop3::Credentials;
 
 /// Whose session this is, told to the upstream (ID, RFC 2971): to it, all customers share our address.
@@ -29,6 +27,8 @@ pub struct Origin {
 pub struct Upstream {
     client: Option<Connected>,
     mailbox: Mailbox,
+    /// What INBOX held when it was opened, until somebody takes it.
+    listing: Option<Vec<Listed>>,
     /// Connecting again would fail again.
     hopeless: bool,
     credentials: Credentials,
@@ -37,32 +37,43 @@ pub struct Upstream {
     cx: Arc<Context>,
 }
 
-/// A client that is counted as long as it is there.
-#[derive(Debug)]
-struct Connected {
-    client: Client,
-    open: Open,
-}
-
-/// A connection that counts among the open ones as long as this is there.
-#[derive(Debug)]
-pub(super) struct Open(Arc<Context>);
-
 impl Upstream {
-    /// Connects, logs in and selects INBOX. Only then is the password known to be right: some servers say OK to
-    /// any LOGIN.
+    /// Logs in and selects INBOX. Only then is the password known to be right: some servers say OK to any LOGIN. With
+    /// `list`, what INBOX holds is asked together with it.
     pub async fn enter(
         credentials: Credentials,
         origin: Origin,
+        list: bool,
+        early: Early,
         settings: Arc<Settings>,
         cx: Arc<Context>,
     ) -> Result<Self, Error> {
-        let (connected, mailbox) = enter(&credentials, &origin, &settings, &cx).await?;
-        Ok(Self { client: Some(connected), mailbox, hopeless: false, credentials, origin, settings, cx })
+        let entrant = Entrant { credentials: &credentials, origin: &origin, list };
+        let (connected, Inbox { mailbox, listing }) = enter(entrant, early, &settings, &cx).await?;
+        let listing = listing.map(|listing| listing.rows);
+        Ok(Self {
+            client: Some(connected),
+            mailbox,
+            listing,
+            hopeless: false,
+            credentials,
+            origin,
+            settings,
+            cx,
+        })
     }
 
-    /// Lists INBOX.
+    /// What INBOX holds.
     pub async fn list(&mut self) -> Result<Vec<Listed>, Error> {
+        match self.listing.take() {
+            Some(listing) => Ok(listing),
+            None => self.list_now().await,
+        }
+    }
+
+    /// What INBOX holds, as of now.
+    pub async fn list_now(&mut self) -> Result<Vec<Listed>, Error> {
+        self.listing = None;
         let (cx, settings) = (Arc::clone(&self.cx), Arc::clone(&self.settings));
         let keyword = &settings.maildrop.hide_keyword;
         let mut mailbox = self.mailbox;
@@ -74,7 +85,26 @@ impl Upstream {
             listing = timed(&cx, "LIST", client.list(&mailbox, keyword)).await;
         }
         self.mailbox = mailbox;
-        listing
+        let listing = listing?;
+        if mailbox.modseq.is_none() && settings.server.habits.search().is_none() {
+            self.try_search(&mailbox, &listing).await?;
+        }
+        settings.server.maildrops.listed(self.credentials.user(), &mailbox, &listing);
+        Ok(listing)
+    }
+
+    /// On a server without mod-sequences a snapshot is of use only where SEARCH finds who is hidden. Some answer that there
+    /// is nobody, so it is tried where there is somebody.
+    async fn try_search(&mut self, mailbox: &Mailbox, listing: &[Listed]) -> Result<(), Error> {
+        let hidden: Vec<u32> = listing.iter().filter(|row| row.hidden).map(|row| row.uid).collect();
+        if hidden.is_empty() {
+            return Ok(());
+        }
+        let (cx, settings) = (Arc::clone(&self.cx), Arc::clone(&self.settings));
+        let client = self.client().await?;
+        let found = timed(&cx, "SEARCH", client.search(mailbox, &settings.maildrop.hide_keyword)).await?;
+        settings.server.habits.searched(found == Some(hidden));
+        Ok(())
     }
 
     /// Takes the hiding keyword off messages from `since` (Unix seconds; `None`: all) on, in the mailbox and in the
@@ -116,9 +146,10 @@ impl Upstream {
         if self.hopeless {
             return Err(Error::Unusable("this session's upstream cannot be opened again"));
         }
-        let result = enter(&self.credentials, &self.origin, &self.settings, &self.cx).await;
+        let entrant = Entrant { credentials: &self.credentials, origin: &self.origin, list: false };
+        let result = enter(entrant, Early::default(), &self.settings, &self.cx).await;
         self.hopeless = matches!(result, Err(Error::Credentials | Error::Unusable(_)));
-        let (connected, mailbox) = result?;
+        let (connected, Inbox { mailbox, .. }) = result?;
         if mailbox.uidvalidity != self.mailbox.uidvalidity {
             self.hopeless = true;
             return Err(Error::Unusable("UIDVALIDITY changed within a session"));
@@ -154,116 +185,5 @@ impl Upstream {
     }
 }
 
-/// Longest way from nothing to a selected INBOX. A mail client gives up after 30 to 60 seconds.
-const ENTER: Duration = Duration::from_secs(25);
-
-/// Longest wait for the end of a command, or for the begin of a body, however busy the upstream makes itself
-/// look meanwhile.
-const COMMAND: Duration = Duration::from_mins(2);
-
 /// Longest wait for how full a mailbox is: some servers count every message first.
 const QUOTA: Duration = Duration::from_secs(10);
-
-async fn enter(
-    credentials: &Credentials,
-    origin: &Origin,
-    settings: &Settings,
-    cx: &Arc<Context>,
-) -> Result<(Connected, Mailbox), Error> {
-    let work = async {
-        let mut connected = connect(credentials, origin, settings, cx).await?;
-        let keyword = &settings.maildrop.hide_keyword;
-        let mailbox = timed(cx, "SELECT", connected.client.select(keyword)).await?;
-        Ok((connected, mailbox))
-    };
-    timeout(ENTER, work).await.unwrap_or(Err(Error::Timeout))
-}
-
-async fn connect(
-    credentials: &Credentials,
-    origin: &Origin,
-    settings: &Settings,
-    cx: &Arc<Context>,
-) -> Result<Connected, Error> {
-    let (client, open) = dial(settings, cx).await?;
-    let mut connected = Connected { client, open };
-    // Dovecot takes the address from ID if we are in its login_trusted_networks, and only before login.
-    let id = [
-        ("name", "lastpop".to_owned()),
-        ("version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("x-originating-ip", origin.peer.ip().to_string()),
-        ("x-originating-port", origin.peer.port().to_string()),
-        ("x-connected-ip", origin.local.ip().to_string()),
-        ("x-connected-port", origin.local.port().to_string()),
-        ("x-session-ext-id", origin.session.clone()),
-    ];
-    timed(cx, "ID", connected.client.id(&id)).await?;
-    let login = Login { user: credentials.user(), password: credentials.password() };
-    timed(cx, "LOGIN", connected.client.login(login)).await?;
-    Ok(connected)
-}
-
-/// Connects, and counts it.
-pub(super) async fn dial(settings: &Settings, cx: &Arc<Context>) -> Result<(Client, Open), Error> {
-    let before = Instant::now();
-    let result = Client::connect(&settings.dialer, settings.terms).await;
-    cx.metrics.upstream.connect_duration.observe(before.elapsed().as_secs_f64());
-    cx.metrics.upstream.connects.with_label_values(&[label(&result)]).inc();
-    cx.metrics.upstream.up.set(i64::from(result.is_ok()));
-    let client = result?;
-    cx.metrics.upstream.active.inc();
-    Ok((client, Open(Arc::clone(cx))))
-}
-
-/// Runs a step and counts how it went and how long it took.
-pub async fn timed<T>(
-    cx: &Context,
-    step: &'static str,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    timed_within(COMMAND, cx, step, work).await
-}
-
-async fn timed_within<T>(
-    limit: Duration,
-    cx: &Context,
-    step: &'static str,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let before = Instant::now();
-    let result = timeout(limit, work).await.unwrap_or(Err(Error::Timeout));
-    cx.metrics.upstream.command_duration.with_label_values(&[step]).observe(before.elapsed().as_secs_f64());
-    cx.metrics.upstream.commands.with_label_values(&[step, label(&result)]).inc();
-    result
-}
-
-fn label<T>(result: &Result<T, Error>) -> &'static str {
-    result.as_ref().map_or_else(Error::label, |_| "ok")
-}
-
-impl Connected {
-    async fn logout(self) {
-        let mut guard = self;
-        guard.client.logout().await;
-    }
-}
-
-impl Drop for Connected {
-    fn drop(&mut self) {
-        self.open.count(self.client.traffic());
-    }
-}
-
-impl Open {
-    /// Counts the octets that were received and sent over it.
-    pub(super) fn count(&self, (received, sent): (u64, u64)) {
-        self.0.metrics.upstream.received.inc_by(received);
-        self.0.metrics.upstream.sent.inc_by(sent);
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.metrics.upstream.active.dec();
-    }
-}

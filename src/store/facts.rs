@@ -83,6 +83,11 @@ impl Store {
         }
     }
 
+    /// What is in memory about a user, however old.
+    pub fn known(&self, user: &UserName) -> Option<Arc<Facts>> {
+        self.known.get(user)
+    }
+
     /// Reads again what is known of a user, if anything is: should the database go away before the next login, that one
     /// goes by what was changed, and not by what was so before.
     pub async fn read_again(&self, user: &UserName) {

@@ -110,7 +110,7 @@ impl Store {
     /// Claims what is ordered for a user, as the database has it now.
     pub async fn claim_unhide(&self, user: &UserName, now: i64) -> Result<Claimed, StoreError> {
         // Not the proxy alone is the holder: two of its sessions are two.
-        let holder = format!("{}/{}", self.holder, crate::random::letters(8));
+        let holder = format!("{}/{}", self.holder, String::from_utf8_lossy(&crate::random::letters::<8>()));
         let lease = format!("unhide {user}");
         in_time(LOOKUP, async {
             if !lease::take(&self.database, &lease, &holder, now, CLAIM).await? {

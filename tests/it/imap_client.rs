@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use lastpop::config::HostPort;
+use lastpop::imap::Listed;
 use lastpop::imap::client::Terms;
 use lastpop::imap::command::Login;
-use lastpop::imap::mailbox::Listed;
 use lastpop::imap::unhide::Unhidden;
 use lastpop::imap::{Client, Keyword, Quota};
 use lastpop::net::Dialer;

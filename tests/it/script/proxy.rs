@@ -127,6 +127,8 @@ fn config(
     set("login", "plaintext", "\"always\"".to_owned());
     set("upstream", "address", format!("\"{upstream}\""));
     set("upstream", "tls", "\"none\"".to_owned());
+    // A script knows how many connections come.
+    set("upstream", "reserve", "0".to_owned());
     set("state", "url", format!("\"{}\"", world.state()));
     set("admin", "address", "\"127.0.0.1:0\"".to_owned());
     for (key, value) in settings {
