@@ -95,7 +95,7 @@ install_schemathesis
 
 step 'shell scripts'
 shellcheck -x deploy/demo.sh
-shellcheck tests/run.sh benches/*.sh
+shellcheck tests/run.sh benches/*.sh benches/compare/*.sh
 
 step 'format'
 cargo fmt --all --check
