@@ -133,6 +133,8 @@ descriptors=$(ulimit -n)
 ((descriptors >= 10000)) || fail "A process may have $descriptors files open here, and 10,000 are needed."
 
 check_lastpop_binary
+commit=''
+[[ -n $lastpop ]] || commit=" ($(git -C "$repository" describe --always --dirty 2>/dev/null || true))"
 install_missing
 build_lastpop
 build_load
@@ -153,8 +155,8 @@ for job in "${chosen[@]}"; do
   "job_${job//-/_}"
 done
 {
-  printf '%s on %s cores (%s), Linux %s, Dovecot %s, nginx %s; load before it began: %s.\n' \
-    "$("$lastpop" --version)" "$(nproc)" "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)" "$(uname -r)" \
+  printf '%s%s on %s cores (%s), Linux %s, Dovecot %s, nginx %s; load before it began: %s.\n' \
+    "$("$lastpop" --version)" "$commit" "$(nproc)" "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)" "$(uname -r)" \
     "$(dovecot --version | cut -d' ' -f1)" "$(nginx -v 2>&1 | sed 's,.*/,,')" "$load_before"
   printf 'Median (least to greatest) of %s rounds of %s s, some rows fewer; ratios are made round by round.\n\n' \
     "$rounds" "$seconds"

@@ -10,6 +10,7 @@ import socket
 import ssl
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 
 def memory(session):
@@ -33,10 +34,10 @@ def answer(connection):
     while not line.endswith(b"\r\n"):
         part = connection.recv(4096)
         if not part:
-            sys.exit(f"the server closed the connection after {line!r}")
+            raise ConnectionError(f"the server closed the connection after {line!r}")
         line += part
     if not line.startswith(b"+OK"):
-        sys.exit(f"the server said {line!r}")
+        raise ConnectionError(f"the server said {line!r}")
 
 
 def login(port, context, user, password):
@@ -59,10 +60,12 @@ def main():
         context.verify_mode = ssl.CERT_NONE
     name = lambda number: f"{prefix}{number % int(users) + 1}"
     # What is made once, at the first sessions, is no session's own.
-    kept = [login(int(port), context, name(number), password) for number in range(8)]
-    time.sleep(0.5)
-    before = memory(int(session))
-    kept += [login(int(port), context, name(number), password) for number in range(int(sessions))]
+    with ThreadPoolExecutor(8) as clients:
+        one = lambda number: login(int(port), context, name(number), password)
+        kept = list(clients.map(one, range(8)))
+        time.sleep(0.5)
+        before = memory(int(session))
+        kept += clients.map(one, range(int(sessions)))
     time.sleep(0.5)
     print(f"kib={(memory(int(session)) - before) / int(sessions):.2f}")
 

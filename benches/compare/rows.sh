@@ -233,7 +233,7 @@ job_large() {
 
 # What a repeated poll of the large mailbox costs between lastpop and the upstream.
 count_octets() {
-  local deadline=$((SECONDS + 10)) lines before
+  local deadline=$((SECONDS + 10)) lines before counts
   start_relay relay-0 0
   start_lastpop counted "${port[relay-0]}"
   target counted
@@ -244,7 +244,8 @@ count_octets() {
     ((SECONDS < deadline)) || fail 'lastpop did not close its connection to the upstream after a session.'
     sleep 0.1
   done
-  notes+=("A repeated poll of 100,000 messages, between lastpop and the upstream: $(tail -n 1 "$dir/relay-0.log") (octets of each burst: < from the upstream, > to it).")
+  counts=$(tail -n 1 "$dir/relay-0.log")
+  notes+=("A repeated poll of 100,000 messages, between lastpop and the upstream: $counts (octets of each burst: < from the upstream, > to it). Goal: less than 2,048 octets, and two round trips, of which one is the LOGOUT: $(awk -F '[= ]' '{ print ($2 + $4 < 2048 && $6 <= 2) ? "reached" : "**missed**" }' <<<"$counts").")
   halt counted
   halt relay-0
 }

@@ -46,8 +46,9 @@ goals=(
 
 # Median, least and greatest of numbers, one a line.
 spread() {
-  sort -g | awk '{ v[NR] = $1 }
-    END { m = NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2; printf "%.4g %.4g %.4g\n", m, v[1], v[NR] }'
+  sort -g | awk 'function short(x) { return sprintf(x < 1000 ? "%.4g" : "%.0f", x) }
+    { v[NR] = $1 }
+    END { m = NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2; print short(m), short(v[1]), short(v[NR]) }'
 }
 
 written() {

@@ -86,12 +86,17 @@ impl Plan {
     }
 
     /// Runs sessions until the time is over. `prepare` makes what a client keeps, and is not measured;
-    /// `session` is one session of a client: its own number, the session's number, and what it keeps.
+    /// `session` is one session of a client: the user's number, and what the client keeps.
     pub(crate) fn run<K: Send>(
         &self,
         prepare: impl Fn(usize, usize) -> Outcome<K>,
         session: impl Fn(usize, &mut K) -> Outcome<usize> + Sync,
     ) -> Outcome<()> {
+        // Each client has users of its own, so that no two ask for the same mailbox at once.
+        let own = self.users.count / self.clients;
+        if own == 0 {
+            return Err("there are more clients than users".into());
+        }
         let kept: Vec<K> =
             (0..self.clients).map(|client| prepare(client, self.clients)).collect::<Outcome<_>>()?;
         let watch = self.processes.map(|session| Watch::begin(session, self.memory)).transpose()?;
@@ -101,8 +106,7 @@ impl Plan {
             let mut tally = Tally::default();
             for turn in 0..self.sessions {
                 let begun = Instant::now();
-                // Each user has one client, so that no two ask for the same mailbox at once.
-                let octets = session(number + turn * self.clients, &mut kept)?;
+                let octets = session(number + turn % own * self.clients, &mut kept)?;
                 tally.session(begun.elapsed(), octets);
                 if Instant::now() >= deadline {
                     break;

@@ -1,5 +1,6 @@
-//! A relay that makes an upstream distant: every octet comes later, and no octet waits for another. It notes
-//! what each connection moved, so that the cost of a session can be read off.
+//! A relay that makes an upstream distant: every octet comes later, and no octet waits for another. Setting up
+//! a connection takes no time, other than over a network. It notes what each connection moved, so that the cost
+//! of a session can be read off.
 
 use std::fmt::Write as _;
 use std::fs::File;

@@ -9,8 +9,8 @@ use crate::Outcome;
 /// A server that says nothing for so long has failed. A first listing of a large mailbox takes its time.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// As much as is asked of the kernel at once.
-const BUFFER: usize = 256 << 10;
+/// As much as is asked of the kernel at once; little enough to stay in a core's own cache.
+const BUFFER: usize = 64 << 10;
 
 /// A connection to a port of this machine.
 pub(crate) struct Wire {
