@@ -174,7 +174,8 @@ job_kept() {
     interleave "$rounds" measure_kept native peer floor lastpop
     halt kept
   else
-    notes+=("kept is left out: this lastpop does not take \`$keep\` in [upstream]. It says: ${said%%$'\n'*}")
+    said=${said%%$'\n'*}
+    notes+=("kept is left out: this lastpop does not take \`$keep\` in [upstream]. It says: ${said#*kept.toml:*: }.")
   fi
 }
 

@@ -30,7 +30,7 @@ impl Imap {
         session.0.send(commands.as_bytes())?;
         session.tagged(b"a OK")?;
         session.tagged(b"b OK")?;
-        session.listing(messages)?;
+        session.listing(messages, 1)?;
         session.tagged(b"d OK")?;
         session.0.expect_end()
     }
@@ -46,8 +46,7 @@ impl Imap {
     /// A poll in a session that is there already.
     pub(crate) fn poll_again(&mut self, messages: &Messages) -> Outcome<()> {
         self.0.send(format!("b NOOP\r\nc {LIST}\r\n").as_bytes())?;
-        self.tagged(b"b OK")?;
-        self.listing(messages)
+        self.listing(messages, 2)
     }
 
     /// Reads up to the tagged answer, which must be this one.
@@ -63,12 +62,14 @@ impl Imap {
         }
     }
 
-    fn listing(&mut self, messages: &Messages) -> Outcome<()> {
+    /// Reads up to so many tagged answers. A server may send that to NOOP after the listing.
+    fn listing(&mut self, messages: &Messages, mut answers: usize) -> Outcome<()> {
         let (mut count, mut sum) = (0, 0);
-        loop {
+        while answers > 0 {
             let line = self.0.line()?;
-            if line.starts_with(b"c OK") {
-                break;
+            if line.starts_with(b"b OK") || line.starts_with(b"c OK") {
+                answers -= 1;
+                continue;
             }
             if !line.starts_with(b"* ") {
                 return Err(format!("the listing has \"{}\"", shown(line)).into());
