@@ -216,7 +216,9 @@ impl Client {
         let length = commands.iter().map(|command| command.bytes.len()).sum();
         // Large enough from the start: a buffer that grows leaves an unwiped copy behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(length));
-        commands.iter().for_each(|command| bytes.extend_from_slice(&command.bytes));
+        for command in commands {
+            bytes.extend_from_slice(&command.bytes);
+        }
         Ok(self.reader.connection().send_secret(&bytes, self.timeout).await?)
     }
 

@@ -40,6 +40,7 @@ pub const MAX_MESSAGES: usize = 1_000_000;
 
 /// What the server has told about INBOX since SELECT was said.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is something else that the server said")]
 pub(super) struct Told<'a> {
     keyword: &'a Keyword,
     uidvalidity: u32,

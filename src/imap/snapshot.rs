@@ -102,23 +102,23 @@ impl Snapshot {
         changes.flags.sort_by_key(|(uid, _)| *uid);
         changes.gone.sort_by_key(|range| *range.start());
         let (mut flags, mut gone) = (changes.flags.iter().peekable(), changes.gone.iter().peekable());
-        let mut changed = !changes.new.is_empty();
+        let mut differs = !changes.new.is_empty();
         let mut listing = Vec::with_capacity(self.count as usize + changes.new.len());
         for mut row in self.listing() {
             while gone.next_if(|range| *range.end() < row.uid).is_some() {}
             if gone.peek().is_some_and(|range| range.contains(&row.uid)) {
-                changed = true;
+                differs = true;
                 continue;
             }
             while flags.next_if(|(uid, _)| *uid < row.uid).is_some() {}
             while let Some((_, hidden)) = flags.next_if(|(uid, _)| *uid == row.uid) {
-                changed |= row.hidden != *hidden;
+                differs |= row.hidden != *hidden;
                 row.hidden = *hidden;
             }
             listing.push(row);
         }
         listing.append(&mut changes.new);
-        listing.is_sorted_by(|one, next| one.uid < next.uid).then_some((listing, changed))
+        listing.is_sorted_by(|one, next| one.uid < next.uid).then_some((listing, differs))
     }
 }
 

@@ -60,12 +60,11 @@ impl Early {
         if self.0.is_some() || !settings.server.reserve.is_wanted() {
             return;
         }
-        self.0 = Some(match settings.server.reserve.take(settings, cx).await {
-            Some(connected) => Making::Done(Box::new(connected)),
-            None => {
-                let (settings, cx) = (Arc::clone(settings), Arc::clone(cx));
-                Making::Under(tokio::spawn(async move { Connected::dial(&settings, &cx).await }))
-            }
+        self.0 = Some(if let Some(connected) = settings.server.reserve.take(settings, cx).await {
+            Making::Done(Box::new(connected))
+        } else {
+            let (settings, cx) = (Arc::clone(settings), Arc::clone(cx));
+            Making::Under(tokio::spawn(async move { Connected::dial(&settings, &cx).await }))
         });
     }
 
