@@ -5,6 +5,7 @@
 
 mod admin;
 mod clients;
+mod maildrops;
 mod policy;
 mod process;
 mod register;
@@ -18,6 +19,7 @@ use prometheus::{Encoder, Registry, TextEncoder};
 
 pub use admin::{Admin, OTHER};
 pub use clients::Clients;
+pub use maildrops::Maildrops;
 pub use policy::Policy;
 pub use process::Process;
 use register::Register;
@@ -40,6 +42,8 @@ pub struct Metrics {
     pub sessions: Sessions,
     /// Connections to the upstream.
     pub upstream: Upstream,
+    /// Maildrop snapshots.
+    pub maildrops: Maildrops,
     /// Changes of policy.
     pub policy: Policy,
     /// The state store.
@@ -62,6 +66,7 @@ impl Metrics {
             clients: Clients::new(&to, listeners)?,
             sessions: Sessions::new(&to)?,
             upstream: Upstream::new(&to)?,
+            maildrops: Maildrops::new(&to)?,
             policy: Policy::new(&to)?,
             store: Store::new(&to)?,
             waves: Waves::new(&to)?,
@@ -95,6 +100,7 @@ mod tests {
             "lastpop_messages_marked_results_total{result=\"confirmed\"} 0",
             "lastpop_upstream_connects_total{result=\"timeout\"} 0",
             "lastpop_upstream_commands_total{command=\"STORE\",result=\"ok\"} 0",
+            "lastpop_maildrop_snapshots_total{result=\"doubtful\"} 0",
             "lastpop_build_info{version=",
         ] {
             assert!(text.contains(series), "{series}");

@@ -112,10 +112,11 @@ pub(super) async fn enter(
 
 async fn open(
     mut connected: Connected,
-    Entrant { credentials, origin, list }: Entrant<'_>,
+    entrant: Entrant<'_>,
     settings: &Settings,
     cx: &Arc<Context>,
 ) -> Result<(Connected, Inbox), Error> {
+    let Entrant { credentials, origin, list } = entrant;
     let server = &settings.server;
     let name = credentials.user();
     let kept = server.maildrops.get(name).filter(|kept| is_of_use(kept, settings));
@@ -138,7 +139,7 @@ async fn open(
         match timed(cx, "OPEN", connected.client.open_at_once(&opening, capabilities)).await {
             Ok(Some(inbox)) => {
                 server.habits.worked();
-                server.maildrops.keep(name, &inbox, kept.as_deref());
+                keep(&inbox, kept.as_deref(), entrant, settings, cx);
                 return Ok((connected, inbox));
             }
             // This login needs a pause.
@@ -161,8 +162,31 @@ async fn open(
              every login some round trips"
         );
     }
-    server.maildrops.keep(name, &inbox, kept.as_deref());
+    keep(&inbox, kept.as_deref(), entrant, settings, cx);
     Ok((connected, inbox))
+}
+
+/// Keeps what was told for the next login, and counts what the snapshot was good for.
+fn keep(inbox: &Inbox, kept: Option<&Kept>, entrant: Entrant<'_>, settings: &Settings, cx: &Context) {
+    if !entrant.list {
+        return;
+    }
+    let result = match (kept, &inbox.listing) {
+        (None, _) => "none",
+        (Some(_), None) => "doubtful",
+        (Some(_), Some(listing)) if listing.unchanged => "unchanged",
+        (Some(_), Some(_)) => "changed",
+    };
+    cx.metrics.maildrops.snapshots.with_label_values(&[result]).inc();
+    settings.server.maildrops.keep(entrant.credentials.user(), inbox, kept);
+    show_size(settings, cx);
+}
+
+/// Shows how many snapshots there are, and what they take.
+pub(super) fn show_size(settings: &Settings, cx: &Context) {
+    let (mailboxes, octets) = settings.server.maildrops.size();
+    cx.metrics.maildrops.mailboxes.set(i64::try_from(mailboxes).unwrap_or(i64::MAX));
+    cx.metrics.maildrops.octets.set(i64::try_from(octets).unwrap_or(i64::MAX));
 }
 
 /// Can the next listing be made from it?

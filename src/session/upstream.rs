@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::{Context, Settings};
-use super::enter::{Connected, Early, Entrant, enter, timed, timed_within};
+use super::enter::{Connected, Early, Entrant, enter, show_size, timed, timed_within};
 use crate::imap::opening::Inbox;
 use crate::imap::{Client, Error, Listed, Mailbox, Quota, Unhidden};
 use crate::pop3::Credentials;
@@ -90,6 +90,7 @@ impl Upstream {
             self.try_search(&mailbox, &listing).await?;
         }
         settings.server.maildrops.listed(self.credentials.user(), &mailbox, &listing);
+        show_size(&settings, &cx);
         Ok(listing)
     }
 
