@@ -66,7 +66,11 @@ impl Upstream {
     /// What INBOX holds.
     pub async fn list(&mut self) -> Result<Vec<Listed>, Error> {
         match self.listing.take() {
-            Some(listing) => Ok(listing),
+            Some(listing) => {
+                let mailbox = self.mailbox;
+                self.try_search(&mailbox, &listing).await?;
+                Ok(listing)
+            }
             None => self.list_now().await,
         }
     }
@@ -86,22 +90,23 @@ impl Upstream {
         }
         self.mailbox = mailbox;
         let listing = listing?;
-        if mailbox.modseq.is_none() && settings.server.habits.search().is_none() {
-            self.try_search(&mailbox, &listing).await?;
-        }
+        self.try_search(&mailbox, &listing).await?;
         settings.server.maildrops.listed(self.credentials.user(), &mailbox, &listing);
         show_size(&settings, &cx);
         Ok(listing)
     }
 
     /// On a server without mod-sequences a snapshot is of use only where SEARCH finds who is hidden. Some answer that there
-    /// is nobody, so it is tried where there is somebody.
+    /// is nobody, so it is tried once, where there is somebody.
     async fn try_search(&mut self, mailbox: &Mailbox, listing: &[Listed]) -> Result<(), Error> {
+        let (cx, settings) = (Arc::clone(&self.cx), Arc::clone(&self.settings));
+        if mailbox.modseq.is_some() || settings.server.habits.search().is_some() {
+            return Ok(());
+        }
         let hidden: Vec<u32> = listing.iter().filter(|row| row.hidden).map(|row| row.uid).collect();
         if hidden.is_empty() {
             return Ok(());
         }
-        let (cx, settings) = (Arc::clone(&self.cx), Arc::clone(&self.settings));
         let client = self.client().await?;
         let found = timed(&cx, "SEARCH", client.search(mailbox, &settings.maildrop.hide_keyword)).await?;
         settings.server.habits.searched(found == Some(hidden));
