@@ -159,6 +159,14 @@ impl Command<'_> {
         to
     }
 
+    /// Is it one that only a snapshot gives cause for?
+    pub const fn asks_for_changes(&self) -> bool {
+        matches!(
+            self,
+            Self::EnableQresync | Self::SelectSince(..) | Self::FetchChanged(..) | Self::SearchKeyword(_)
+        )
+    }
+
     /// The verb, a label from a closed set for metrics.
     pub const fn label(&self) -> &'static str {
         match self {

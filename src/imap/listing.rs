@@ -1,5 +1,6 @@
 //! What is in INBOX: what SELECT says of it, and its messages, listed whole or by what has changed since a snapshot.
 
+use super::capability::{Capabilities, Capability};
 use super::client::Client;
 use super::command::Command;
 use super::error::Error;
@@ -34,6 +35,11 @@ impl Mailbox {
     }
 }
 
+/// Are mod-sequences to be relied on? Some servers name them and do not offer to look for changes by them.
+pub(super) fn counts_changes(capabilities: Capabilities) -> bool {
+    capabilities.has(Capability::CondStore) || capabilities.has(Capability::QResync)
+}
+
 /// Most messages of a mailbox that are served, by what a listing costs in memory (16 octets each, twice
 /// while it is sorted). Far above any mailbox that POP3 clients can handle.
 pub const MAX_MESSAGES: usize = 1_000_000;
@@ -43,6 +49,8 @@ pub const MAX_MESSAGES: usize = 1_000_000;
 #[allow(clippy::struct_excessive_bools, reason = "each is something else that the server said")]
 pub(super) struct Told<'a> {
     keyword: &'a Keyword,
+    /// Does HIGHESTMODSEQ count?
+    modseqs: bool,
     uidvalidity: u32,
     uidnext: Option<u32>,
     modseq: Option<u64>,
@@ -66,9 +74,11 @@ pub(super) struct Told<'a> {
 }
 
 impl<'a> Told<'a> {
-    pub(super) fn new(keyword: &'a Keyword) -> Self {
+    /// Of a server with these capabilities.
+    pub(super) fn new(keyword: &'a Keyword, capabilities: Capabilities) -> Self {
         Self {
             keyword,
+            modseqs: counts_changes(capabilities),
             uidvalidity: 0,
             uidnext: None,
             modseq: None,
@@ -89,7 +99,8 @@ impl<'a> Told<'a> {
 
     /// Goes on where SELECT ended.
     fn of(keyword: &'a Keyword, mailbox: &Mailbox) -> Self {
-        Self { exists: Some(i64::from(mailbox.exists)), selected: Some(*mailbox), ..Self::new(keyword) }
+        let new = Self::new(keyword, Capabilities::default());
+        Self { exists: Some(i64::from(mailbox.exists)), selected: Some(*mailbox), ..new }
     }
 
     /// Takes in one response.
@@ -175,7 +186,7 @@ impl<'a> Told<'a> {
             uidvalidity: self.uidvalidity,
             exists,
             uidnext: self.uidnext,
-            modseq: self.modseq,
+            modseq: self.modseq.filter(|_| self.modseqs),
             keyword: self.permanent && !self.read_only,
             seen: self.seen && !self.read_only,
         };
@@ -231,7 +242,7 @@ impl<'a> Told<'a> {
 impl Client {
     /// Selects INBOX (RFC 3501 §6.3.1) and learns whether `keyword` can be stored there.
     pub async fn select(&mut self, keyword: &Keyword) -> Result<Mailbox, Error> {
-        let mut told = Told::new(keyword);
+        let mut told = Told::new(keyword, self.capabilities);
         self.run(&Command::SelectInbox, |response| told.take(response)).await?;
         told.selected()
     }

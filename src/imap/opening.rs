@@ -10,7 +10,7 @@ use super::client::{Client, Tag};
 use super::command::{Command, Login};
 use super::error::Error;
 use super::flag::Keyword;
-use super::listing::{Mailbox, Told};
+use super::listing::{Mailbox, Told, counts_changes};
 use super::snapshot::{Listed, Snapshot};
 
 /// What is wanted.
@@ -62,14 +62,22 @@ const SILENCE: Duration = Duration::from_secs(10);
 impl Client {
     /// Opens INBOX in lock-step, for a user who is logged in already.
     pub async fn open(&mut self, opening: &Opening<'_>) -> Result<Inbox, Error> {
-        let mut told = Told::new(opening.keyword);
+        let opening = &opening.on(self.capabilities);
+        let mut told = Told::new(opening.keyword, self.capabilities);
         for command in opening.commands(self.capabilities) {
             if told.is_empty() {
                 // There is no message to ask about, and some servers say so.
                 break;
             }
             let tag = self.send(&command).await?;
-            self.answer(&command, tag, &mut told).await?;
+            match self.answer(&command, tag, &mut told).await {
+                // It offers what it refuses. Without the snapshot it has nothing to refuse.
+                Err(Error::No { .. } | Error::Bad { .. }) if command.asks_for_changes() => {
+                    let mailbox = self.select(opening.keyword).await?;
+                    return Ok(Inbox { mailbox, listing: None });
+                }
+                answer => answer?,
+            }
         }
         opening.inbox(told)
     }
@@ -82,6 +90,7 @@ impl Client {
         opening: &Opening<'_>,
         capabilities: Capabilities,
     ) -> Result<Option<Inbox>, Error> {
+        let opening = &opening.on(capabilities);
         let id = self.capabilities.has(Capability::Id).then_some(Command::Id(opening.id));
         let login = self.login_command(opening.login)?;
         let rest = opening.commands(capabilities);
@@ -112,7 +121,7 @@ impl Client {
         }
         self.login_answer(&login, login_tag).await?;
         self.capabilities = capabilities;
-        let mut told = Told::new(opening.keyword);
+        let mut told = Told::new(opening.keyword, capabilities);
         for (command, tag) in rest.iter().zip(tags) {
             let answer = self.answer(command, tag, &mut told);
             timeout(SILENCE, answer).await.unwrap_or(Err(Error::Timeout))?;
@@ -125,15 +134,28 @@ impl Client {
         match (command, answer) {
             (Command::SelectInbox | Command::SelectSince(..), Ok(())) => told.selected().map(drop),
             // As above.
-            (Command::FetchListing(_), Err(Error::No { .. } | Error::Bad { .. })) if told.is_empty() => {
-                Ok(())
-            }
+            (
+                Command::FetchListing(_) | Command::FetchChanged(..) | Command::SearchKeyword(_),
+                Err(Error::No { .. } | Error::Bad { .. }),
+            ) if told.is_empty() => Ok(()),
             (_, answer) => answer,
         }
     }
 }
 
 impl<'a> Opening<'a> {
+    /// The same on a server with these `capabilities`. One that had mod-sequences and has them no more can tell
+    /// nothing since then.
+    fn on(&self, capabilities: Capabilities) -> Self {
+        let list = match self.list {
+            List::Since(before) if before.state().modseq.is_some() && !counts_changes(capabilities) => {
+                List::Whole
+            }
+            list => list,
+        };
+        Self { list, ..*self }
+    }
+
     /// What is said after the login.
     fn commands(&self, capabilities: Capabilities) -> Vec<Command<'a>> {
         let Self { keyword, list, .. } = *self;
@@ -148,11 +170,9 @@ impl<'a> Opening<'a> {
                     Some(modseq) if has(Capability::QResync) => {
                         vec![Command::EnableQresync, Command::SelectSince(state.uidvalidity, modseq), new]
                     }
-                    Some(modseq) if has(Capability::CondStore) => {
+                    Some(modseq) => {
                         vec![Command::SelectInbox, Command::FetchChanged(state.uidnext, modseq), new]
                     }
-                    // It had mod-sequences and has them no more.
-                    Some(_) => vec![Command::SelectInbox, Command::FetchListing(1)],
                     None => vec![Command::SelectInbox, Command::SearchKeyword(keyword), new],
                 }
             }
