@@ -1,6 +1,7 @@
 //! INBOX is opened: who asks, who the user is, SELECT, and what is in it. In one flight, everything is said at once and
 //! answered at once, which needs knowledge of the server from an earlier session; in lock-step each answer is waited for.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -24,6 +25,8 @@ pub struct Opening<'a> {
     pub keyword: &'a Keyword,
     /// What is to be told of its messages.
     pub list: List<'a>,
+    /// Becomes true when INBOX is open. What is told from then on takes as long as the mailbox is large.
+    pub is_open: &'a AtomicBool,
 }
 
 /// What is to be told of the messages of INBOX.
@@ -55,7 +58,7 @@ pub struct Listing {
     pub unchanged: bool,
 }
 
-/// How long a server that has accepted a login may keep silent about what it was asked together with it. Some drop
+/// How long a server that has accepted a login may take to open INBOX when it was asked for both together. Some drop
 /// what stands behind a login, and would be waited for in vain.
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -70,7 +73,7 @@ impl Client {
                 break;
             }
             let tag = self.send(&command).await?;
-            match self.answer(&command, tag, &mut told).await {
+            match self.answer(&command, tag, &mut told, opening).await {
                 // It offers what it refuses. Without the snapshot it has nothing to refuse.
                 Err(Error::No { .. } | Error::Bad { .. }) if command.asks_for_changes() => {
                     let mailbox = self.select(opening.keyword).await?;
@@ -123,16 +126,31 @@ impl Client {
         self.capabilities = capabilities;
         let mut told = Told::new(opening.keyword, capabilities);
         for (command, tag) in rest.iter().zip(tags) {
-            let answer = self.answer(command, tag, &mut told);
-            timeout(SILENCE, answer).await.unwrap_or(Err(Error::Timeout))?;
+            let is_open = told.selected.is_some();
+            let answer = self.answer(command, tag, &mut told, opening);
+            if is_open {
+                answer.await?;
+            } else {
+                timeout(SILENCE, answer).await.unwrap_or(Err(Error::Timeout))?;
+            }
         }
         opening.inbox(told).map(Some)
     }
 
-    async fn answer(&mut self, command: &Command<'_>, tag: Tag, told: &mut Told<'_>) -> Result<(), Error> {
+    async fn answer(
+        &mut self,
+        command: &Command<'_>,
+        tag: Tag,
+        told: &mut Told<'_>,
+        opening: &Opening<'_>,
+    ) -> Result<(), Error> {
         let answer = self.read_to_end(tag, command.label(), &mut |response| told.take(response)).await;
         match (command, answer) {
-            (Command::SelectInbox | Command::SelectSince(..), Ok(())) => told.selected().map(drop),
+            (Command::SelectInbox | Command::SelectSince(..), Ok(())) => {
+                told.selected()?;
+                opening.is_open.store(true, Ordering::Relaxed);
+                Ok(())
+            }
             // As above.
             (
                 Command::FetchListing(_) | Command::FetchChanged(..) | Command::SearchKeyword(_),

@@ -2,10 +2,11 @@
 //! server is known to answer that, else in lock-step.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::context::{Context, Settings};
 use super::maildrops::Kept;
@@ -97,6 +98,7 @@ pub(super) async fn enter(
     settings: &Arc<Settings>,
     cx: &Arc<Context>,
 ) -> Result<(Connected, Inbox), Error> {
+    let is_open = AtomicBool::new(false);
     let work = async {
         let connected = match early.end().await {
             Some(connected) => connected?,
@@ -105,14 +107,26 @@ pub(super) async fn enter(
                 None => Connected::dial(settings, cx).await?,
             },
         };
-        open(connected, entrant, settings, cx).await
+        open(connected, entrant, &is_open, settings, cx).await
     };
-    timeout(ENTER, work).await.unwrap_or(Err(Error::Timeout))
+    let patience = async {
+        sleep(ENTER).await;
+        // What is listed together with it has the time that a listing on its own has.
+        if is_open.load(Ordering::Relaxed) {
+            sleep(COMMAND).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        entered = work => entered,
+        () = patience => Err(Error::Timeout),
+    }
 }
 
 async fn open(
     mut connected: Connected,
     entrant: Entrant<'_>,
+    is_open: &AtomicBool,
     settings: &Settings,
     cx: &Arc<Context>,
 ) -> Result<(Connected, Inbox), Error> {
@@ -133,6 +147,7 @@ async fn open(
             // What costs a round trip of its own can wait until it is known to be wanted.
             None => List::Nothing,
         },
+        is_open,
     };
     let mut surprised = false;
     if let Some(capabilities) = at_once {

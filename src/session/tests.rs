@@ -3,6 +3,7 @@
 
 mod master;
 mod modes;
+mod opening;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,7 +73,12 @@ fn arrival(stream: DuplexStream) -> Arrival {
 
 /// An upstream with one message, up to the end of the listing.
 async fn listed(upstream: &mut mpsc::Receiver<DuplexStream>) -> BufReader<DuplexStream> {
-    let mut peer = BufReader::new(upstream.recv().await.expect("a connection"));
+    lists(upstream.recv().await.expect("a connection")).await
+}
+
+/// The same on this connection.
+async fn lists(peer: DuplexStream) -> BufReader<DuplexStream> {
+    let mut peer = BufReader::new(peer);
     peer.write_all(b"* OK [CAPABILITY IMAP4rev1] hi\r\n").await.expect("a reader");
     for answer in [
         "TAG OK [CAPABILITY IMAP4rev1 QUOTA] in\r\n",
