@@ -18,6 +18,7 @@ mod notices;
 mod operations;
 mod oracle;
 mod script;
+mod snapshots;
 mod store;
 mod support;
 mod tidy;

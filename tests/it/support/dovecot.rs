@@ -172,6 +172,27 @@ passdb {{
         }
     }
 
+    /// Gives a user's INBOX another UIDVALIDITY.
+    pub(crate) fn renumber(&self, user: &User) {
+        // Every delivery has a number of its own, and so has this.
+        let uidvalidity = 1_800_000_000 + self.deliveries.fetch_add(1, Ordering::Relaxed);
+        let output = Command::new("doveadm")
+            .arg("-c")
+            .arg(self.directory.path().join("dovecot.conf"))
+            .args([
+                "mailbox",
+                "update",
+                "--uid-validity",
+                &uidvalidity.to_string(),
+                "-u",
+                &user.name,
+                "INBOX",
+            ])
+            .output()
+            .expect("start doveadm; install the Debian package dovecot-core");
+        assert!(output.status.success(), "doveadm: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// Writes a file beside its configuration.
     pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.directory.path().join(name), text).expect("a file");

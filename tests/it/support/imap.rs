@@ -118,8 +118,29 @@ impl Imap {
         self.append_as(&format!("\"{date}\" "), message);
     }
 
-    fn append_as(&mut self, date: &str, message: &[u8]) {
-        let tag = self.send(&format!("APPEND INBOX {date}{{{}}}", message.len()));
+    /// Mail that comes with a flag.
+    pub(crate) fn append_flagged(&mut self, flag: &str, message: &[u8]) {
+        self.append_as(&format!("({flag}) "), message);
+    }
+
+    /// What UIDVALIDITY is now; a session never sees it change.
+    pub(crate) fn uidvalidity(&mut self) -> u32 {
+        let tag = self.send("STATUS INBOX (UIDVALIDITY)");
+        let mut uidvalidity = None;
+        loop {
+            let response = self.response(&mut |_| ());
+            if response.starts_with("* STATUS ") {
+                uidvalidity = u32::try_from(number(&response, "UIDVALIDITY ")).ok();
+            }
+            if let Some(rest) = response.strip_prefix(&tag) {
+                assert!(rest.starts_with(" OK"), "{response}");
+                return uidvalidity.expect("UIDVALIDITY in STATUS");
+            }
+        }
+    }
+
+    fn append_as(&mut self, with: &str, message: &[u8]) {
+        let tag = self.send(&format!("APPEND INBOX {with}{{{}}}", message.len()));
         self.continuation();
         self.write(message);
         self.write(b"\r\n");
