@@ -99,8 +99,9 @@ fn metrics_count_what_happened_and_name_nobody() {
     let dovecot = Dovecot::start();
     let user = dovecot.user(NAME, PASSWORD);
     dovecot.deliver(&user, [MESSAGE; 2]);
-    // Listeners are named by their own address, so that of the client has to be another.
-    let proxy = Proxy::start(&dovecot, Upstream::Plain);
+    // Listeners are named by their own address, so that of the client has to be another. A reserve of connections
+    // would make their number depend on the moment.
+    let proxy = Proxy::start_with(&dovecot, Upstream::Plain, &[("upstream.reserve", "0")], &[]);
     some_sessions(&proxy, &user);
     let mut from_elsewhere = Pop3::connect_from("127.77.0.9", proxy.endpoints.plain);
     from_elsewhere.login(&user.name, &user.password);
@@ -123,7 +124,12 @@ fn metrics_count_what_happened_and_name_nobody() {
         ("lastpop_message_size_mismatches_total", "", 0),
         ("lastpop_session_duration_seconds_count", "", 4),
         ("lastpop_upstream_connects_total", "result=\"ok\"", 7),
-        ("lastpop_upstream_commands_total", "command=\"LOGIN\",result=\"credentials\"", 3),
+        ("lastpop_upstream_commands_total", "command=\"LOGIN\",result=\"ok\"", 1),
+        ("lastpop_upstream_commands_total", "command=\"OPEN\",result=\"ok\"", 3),
+        ("lastpop_upstream_commands_total", "command=\"OPEN\",result=\"credentials\"", 3),
+        ("lastpop_maildrop_snapshots_total", "result=\"none\"", 1),
+        ("lastpop_maildrop_snapshots_total", "result=\"unchanged\"", 3),
+        ("lastpop_maildrop_snapshots_kept", "", 1),
         ("lastpop_upstream_up", "", 1),
         ("lastpop_panics_total", "", 0),
         ("lastpop_draining", "", 0),
