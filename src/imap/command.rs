@@ -31,6 +31,8 @@ pub enum Command<'a> {
     AuthenticateAs(Acting<'a>, bool),
     /// RFC 3501 §6.3.1. Never EXAMINE: Courier does not keep UIDVALIDITY on it.
     SelectInbox,
+    /// The same, and the mod-sequence: Dovecot names it only to who asks (RFC 7162 §3.1.8)
+    SelectCounted,
     /// The same, and what has changed since this UIDVALIDITY and mod-sequence (RFC 7162 §3.2.5)
     SelectSince(u32, u64),
     /// From here on the server speaks of UIDs that vanish (RFC 5161, RFC 7162 §3.2.3)
@@ -126,6 +128,7 @@ impl Command<'_> {
                 to.plain(acting.user(), &acting.login(), *initial_response);
             }
             Self::SelectInbox => to.text(" SELECT INBOX"),
+            Self::SelectCounted => to.text(" SELECT INBOX (CONDSTORE)"),
             Self::SelectSince(uidvalidity, modseq) => {
                 to.text(&format!(" SELECT INBOX (QRESYNC ({uidvalidity} {modseq}))"));
             }
@@ -159,11 +162,15 @@ impl Command<'_> {
         to
     }
 
-    /// Is it one that only a snapshot gives cause for?
+    /// Is it one that only snapshots give cause for?
     pub const fn asks_for_changes(&self) -> bool {
         matches!(
             self,
-            Self::EnableQresync | Self::SelectSince(..) | Self::FetchChanged(..) | Self::SearchKeyword(_)
+            Self::EnableQresync
+                | Self::SelectCounted
+                | Self::SelectSince(..)
+                | Self::FetchChanged(..)
+                | Self::SearchKeyword(_)
         )
     }
 
@@ -175,7 +182,7 @@ impl Command<'_> {
             Self::StartTls => "STARTTLS",
             Self::Login(_) => "LOGIN",
             Self::AuthenticatePlain(..) | Self::AuthenticateAs(..) => "AUTHENTICATE",
-            Self::SelectInbox | Self::SelectSince(..) => "SELECT",
+            Self::SelectInbox | Self::SelectCounted | Self::SelectSince(..) => "SELECT",
             Self::EnableQresync => "ENABLE",
             Self::SearchKeyword(_) => "SEARCH",
             Self::FetchListing(_)
@@ -263,6 +270,7 @@ mod tests {
             Command::AuthenticatePlain(login, true),
             Command::AuthenticateAs(acting, true),
             Command::SelectInbox,
+            Command::SelectCounted,
             Command::SelectSince(7, 9),
             Command::EnableQresync,
             Command::FetchListing(1),
@@ -293,6 +301,7 @@ mod tests {
             | Command::AuthenticatePlain(..)
             | Command::AuthenticateAs(..)
             | Command::SelectInbox
+            | Command::SelectCounted
             | Command::SelectSince(..)
             | Command::EnableQresync
             | Command::FetchListing(_)

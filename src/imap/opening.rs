@@ -146,7 +146,7 @@ impl Client {
     ) -> Result<(), Error> {
         let answer = self.read_to_end(tag, command.label(), &mut |response| told.take(response)).await;
         match (command, answer) {
-            (Command::SelectInbox | Command::SelectSince(..), Ok(())) => {
+            (Command::SelectInbox | Command::SelectCounted | Command::SelectSince(..), Ok(())) => {
                 told.selected()?;
                 opening.is_open.store(true, Ordering::Relaxed);
                 Ok(())
@@ -178,9 +178,10 @@ impl<'a> Opening<'a> {
     fn commands(&self, capabilities: Capabilities) -> Vec<Command<'a>> {
         let Self { keyword, list, .. } = *self;
         let has = |capability| capabilities.has(capability);
+        let select = if has(Capability::CondStore) { Command::SelectCounted } else { Command::SelectInbox };
         match list {
-            List::Nothing => vec![Command::SelectInbox],
-            List::Whole => vec![Command::SelectInbox, Command::FetchListing(1)],
+            List::Nothing => vec![select],
+            List::Whole => vec![select, Command::FetchListing(1)],
             List::Since(before) => {
                 let state = before.state();
                 let new = Command::FetchListing(state.uidnext);
@@ -189,9 +190,9 @@ impl<'a> Opening<'a> {
                         vec![Command::EnableQresync, Command::SelectSince(state.uidvalidity, modseq), new]
                     }
                     Some(modseq) => {
-                        vec![Command::SelectInbox, Command::FetchChanged(state.uidnext, modseq), new]
+                        vec![select, Command::FetchChanged(state.uidnext, modseq), new]
                     }
-                    None => vec![Command::SelectInbox, Command::SearchKeyword(keyword), new],
+                    None => vec![select, Command::SearchKeyword(keyword), new],
                 }
             }
         }
