@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use maildrop::{Maildrop, Truth, poll, poll_at_a_bad_time};
 use proptest::collection::vec;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use step::{Step, step};
+use step::{Renumbers, Step, step};
 
 use crate::support::dovecot::{Dovecot, User};
 use crate::support::imap::Imap;
@@ -76,7 +76,7 @@ fn holds(settings: &str, words: &str) {
     if let Err(error) = result {
         panic!("{error}");
     }
-    was_used(both);
+    was_used(both, words);
 }
 
 /// The two that are compared.
@@ -113,8 +113,10 @@ fn learns(dovecot: &Dovecot, user: &User, both: Both<'_>) {
 fn check(dovecot: &Dovecot, user: &User, both: Both<'_>, steps: &[Step]) {
     for (number, step) in steps.iter().enumerate() {
         println!("{} {number} {step:?}", user.name);
-        if step.renumbers {
-            dovecot.renumber(user);
+        match step.renumbers {
+            None => {}
+            Some(Renumbers::InName) => dovecot.renumber(user),
+            Some(Renumbers::FromScratch) => user.lose_books(),
         }
         let before = Truth::of(&mut Imap::open(dovecot, user));
         let mut touched = BTreeSet::new();
@@ -145,7 +147,7 @@ fn check(dovecot: &Dovecot, user: &User, both: Both<'_>, steps: &[Step]) {
 }
 
 /// Snapshots were really used, in every way, and only where they are kept.
-fn was_used(both: Both<'_>) {
+fn was_used(both: Both<'_>, words: &str) {
     let count = |proxy: &Proxy, result: &str| {
         proxy.metric_with("lastpop_maildrop_snapshots_total", &format!("result=\"{result}\""))
     };
@@ -159,6 +161,9 @@ fn was_used(both: Both<'_>) {
     assert!(both.with.metric("lastpop_maildrop_snapshots_bytes") > 100);
     assert_eq!(both.without.metric("lastpop_maildrop_snapshots_kept"), 0);
     assert_eq!(both.without.metric("lastpop_maildrop_snapshots_bytes"), 0);
+    // SEARCH is for those that have no mod-sequences, and is tried once.
+    let tried = both.with.metric_with("lastpop_upstream_commands_total", "command=\"SEARCH\"");
+    assert_eq!(tried, i64::from(words.is_empty()));
     // Everything was said at once; otherwise this compared lock-step with lock-step.
     assert_eq!(
         both.with.metric_with("lastpop_upstream_commands_total", "command=\"LOGIN\",result=\"ok\""),

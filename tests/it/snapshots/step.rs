@@ -30,13 +30,22 @@ enum Op {
 /// Some things that happen, and how one looks at it.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
-    /// The mailbox gets another UIDVALIDITY first.
-    pub(super) renumbers: bool,
+    /// Does the mailbox get another UIDVALIDITY first?
+    pub(super) renumbers: Option<Renumbers>,
     ops: Vec<Op>,
     /// Do sessions begin meanwhile?
     pub(super) during_polls: bool,
     /// Is there one more poll, at which nothing is new?
     pub(super) again: bool,
+}
+
+/// How a mailbox gets another UIDVALIDITY.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Renumbers {
+    /// All else stays, UIDs as well.
+    InName,
+    /// Dovecot loses its books.
+    FromScratch,
 }
 
 /// All steps.
@@ -50,7 +59,8 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         2 => (some(), any::<bool>()).prop_map(|(messages, set)| Op::Seen(messages, set)),
         3 => some().prop_map(Op::Delete),
     ];
-    (prop::bool::weighted(0.1), vec(op, 0..4), prop::bool::weighted(0.4), any::<bool>())
+    let renumbers = prop_oneof![Just(Renumbers::InName), Just(Renumbers::FromScratch)];
+    (prop::option::weighted(0.1, renumbers), vec(op, 0..4), prop::bool::weighted(0.4), any::<bool>())
         .prop_map(|(renumbers, ops, during_polls, again)| Step { renumbers, ops, during_polls, again })
 }
 

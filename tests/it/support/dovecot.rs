@@ -45,6 +45,18 @@ impl User {
     pub(crate) fn with_password(&self, password: &str) -> Self {
         Self { password: password.to_owned(), ..self.clone() }
     }
+
+    /// Takes away Dovecot's books on the INBOX, so that it gives all messages UIDs anew, under another UIDVALIDITY.
+    pub(crate) fn lose_books(&self) {
+        for entry in std::fs::read_dir(&self.maildir).expect("the maildir") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            // dovecot-uidvalidity stays: it holds the last one, and the next is higher.
+            if name == "dovecot-uidlist" || name.starts_with("dovecot.index") {
+                std::fs::remove_file(&path).expect("remove a file");
+            }
+        }
+    }
 }
 
 /// The four ports, all on 127.0.0.1.
