@@ -55,6 +55,38 @@ transcripts! {
     dele_then_too_many_bad_commands
     empty_maildrop
     farewell
+    flight_another_uidvalidity
+    flight_changes_refused
+    flight_connection_made_again
+    flight_count_does_not_fit
+    flight_empty_mailbox
+    flight_enable_refused
+    flight_flags_changed
+    flight_login_unavailable
+    flight_lower_modseq
+    flight_mail_arrives_meanwhile
+    flight_mailbox_emptied
+    flight_modseq_of_no_use
+    flight_new_and_vanished
+    flight_nomodseq
+    flight_not_wanted
+    flight_nothing_new
+    flight_password_needs_a_literal
+    flight_refused_now_and_then
+    flight_refused_three_times
+    flight_search
+    flight_search_is_tried_later
+    flight_search_lies
+    flight_search_refused
+    flight_search_without_answer
+    flight_select_refused
+    flight_server_closes
+    flight_server_closes_before_the_login
+    flight_server_is_reset
+    flight_server_is_silent
+    flight_server_says_bad
+    flight_with_id_and_sasl
+    flight_wrong_password
     foreign_tags
     foreign_tags_too_many
     half_close_after_pipelining
