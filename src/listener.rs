@@ -41,6 +41,7 @@ pub fn bind(listen: &Listen) -> std::io::Result<Bound> {
     }
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    net::dial::tune(&socket)?;
     socket.bind(&listen.address.into())?;
     socket.listen(BACKLOG)?;
     let listener = TcpListener::from_std(socket.into())?;
@@ -113,7 +114,7 @@ fn admit(
         return Err("max_per_address");
     }
     // Fails only when the peer is gone already.
-    let Ok(local) = net::dial::tune(&tcp).and_then(|()| tcp.local_addr()) else { return Err("gone") };
+    let Ok(local) = tcp.local_addr() else { return Err("gone") };
     let arrival = Arrival {
         connection: Connection::new(Transport::Tcp(tcp), net::connection::COMMANDS),
         peer,

@@ -125,14 +125,16 @@ async fn tcp(host: &HostPort, limit: Duration) -> io::Result<TcpStream> {
 /// Addresses of one name that are tried: a cluster has a few, and a login has 25 seconds.
 const MAX_ADDRESSES: usize = 4;
 
-/// Options for both sides' sockets: no delay for small replies, and dead peers are noticed.
-pub fn tune(tcp: &TcpStream) -> io::Result<()> {
-    tcp.set_nodelay(true)?;
+/// Options for both sides' sockets: no delay for small replies, and dead peers are noticed. What a listener has, the
+/// connections have that it accepts.
+pub fn tune<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
+    let socket = socket.into();
+    socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE)
         .with_interval(KEEPALIVE_INTERVAL)
         .with_retries(KEEPALIVE_RETRIES);
-    SockRef::from(tcp).set_tcp_keepalive(&keepalive)
+    socket.set_tcp_keepalive(&keepalive)
 }
 
 async fn memory(peer: &mpsc::Sender<DuplexStream>, host: &HostPort) -> Result<Connection, DialError> {
