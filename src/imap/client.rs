@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use super::ahead::Ahead;
 use super::capability::{Capabilities, Capability};
 use super::command::{Command, Encoded};
 use super::error::Error;
@@ -28,6 +29,8 @@ const MAX_FOREIGN_TAGS: u32 = 3;
 pub struct Client {
     pub(super) reader: Reader,
     pub(super) capabilities: Capabilities,
+    /// Bodies that were asked for before they are wanted, in the order of asking.
+    pub(super) ahead: Ahead,
     host: HostPort,
     tag: Tag,
     timeout: Duration,
@@ -41,7 +44,7 @@ pub(super) struct Tag {
 }
 
 impl Tag {
-    fn is(self, theirs: &[u8]) -> bool {
+    pub(super) fn is(self, theirs: &[u8]) -> bool {
         let number = theirs.strip_prefix(&self.letters).map(number_u32);
         matches!(number, Some(Ok(([], number))) if number == self.number)
     }
@@ -99,6 +102,7 @@ impl Client {
             reader: Reader::new(connection, timeout),
             capabilities: Capabilities::default(),
             host,
+            ahead: Ahead::default(),
             tag: Tag { letters: crate::random::letters(), number: 0 },
             timeout,
         }
@@ -125,8 +129,8 @@ impl Client {
     }
 
     /// Has the server said nothing since the last answer, and is it still there?
-    pub async fn is_quiet(&mut self) -> bool {
-        self.reader.is_quiet().await
+    pub fn is_quiet(&mut self) -> bool {
+        self.reader.is_quiet()
     }
 
     /// Says LOGOUT and does not wait for the answer.
@@ -199,6 +203,7 @@ impl Client {
 
     /// Sends a command; pauses where the server has to ask for more. Gives its tag.
     pub(super) async fn send(&mut self, command: &Command<'_>) -> Result<Tag, Error> {
+        self.drop_ahead().await?;
         let tag = self.next_tag();
         let encoded = command.encode(tag);
         let mut sent = 0;
@@ -233,9 +238,17 @@ impl Client {
         loop {
             let response = match self.reader.next().await? {
                 Event::Response(response) => response,
-                // A body that was not asked for, or one that nobody waits for any more.
-                Event::Body(_) => continue,
+                // If nobody waits for it, the next look skips it.
+                Event::Body(follows) => {
+                    self.hold(follows).await?;
+                    continue;
+                }
             };
+            if let Response::Tagged(theirs, status) = &response
+                && self.ahead.ends(theirs, status)
+            {
+                continue;
+            }
             if let Some(status) = ended(&response, tag, &mut foreign)? {
                 each(&response);
                 return if status.kind == Kind::Ok { Ok(()) } else { Err(Error::refused(command, &status)) };

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::ahead::Awaited;
 use super::capability::Capability;
 use super::client::{Client, Tag, ended};
 use super::command::{Command, Section};
@@ -18,42 +19,55 @@ pub struct Body {
     tag: Option<Tag>,
     wanted: u32,
     uid: Option<u32>,
-    /// A body that came as a quoted string; it was short enough to be held.
+    /// A body that is here already: it came as a quoted string, or before it was wanted.
     inline: Option<Vec<u8>>,
     octets: u64,
 }
 
 impl Client {
-    /// Asks for octets of one message. `None`: the server says OK and gives nothing.
-    pub async fn body(&mut self, uid: u32, section: Section) -> Result<Option<Body>, Error> {
-        let command = Command::FetchBody(uid, section);
-        let tag = self.send(&command).await?;
+    /// Asks for octets of one message, and if it is asked for as a whole, for those that are likely to be wanted `next`
+    /// as well. `None`: the server says OK and gives nothing.
+    pub async fn body(&mut self, uid: u32, section: Section, next: &[u32]) -> Result<Option<Body>, Error> {
+        let (mut tag, mut early) = match section {
+            Section::Header | Section::Window { .. } => {
+                (self.send(&Command::FetchBody(uid, section)).await?, false)
+            }
+            Section::Whole => match self.ask_for(uid, next).await? {
+                Awaited { tag, octets: Some(octets), ended, .. } => {
+                    let tag = if ended.is_some() { None } else { Some(tag) };
+                    return Ok(Some(Body { tag, ..Body::inline(uid, octets) }));
+                }
+                Awaited { tag, early, .. } => (tag, early),
+            },
+        };
         let mut foreign = 0;
         let mut inline = None;
         loop {
             match self.reader.next().await? {
                 Event::Body(follows) if follows.uid.is_none_or(|theirs| theirs == uid) => {
-                    return Ok(Some(Body {
-                        tag: Some(tag),
-                        wanted: uid,
-                        uid: follows.uid,
-                        inline: None,
-                        octets: 0,
-                    }));
+                    let (tag, uid_before) = (Some(tag), follows.uid);
+                    return Ok(Some(Body { tag, wanted: uid, uid: uid_before, inline: None, octets: 0 }));
                 }
-                Event::Body(_) => {}
+                Event::Body(follows) => self.hold(follows).await?,
                 Event::Response(Response::Fetch(fetch)) if fetch.uid == Some(uid) => {
                     inline = fetch.body.flatten().map(Cow::into_owned).or(inline);
                 }
+                Event::Response(Response::Tagged(theirs, status)) if self.ahead.ends(theirs, &status) => {}
                 Event::Response(response) => {
-                    if let Some(status) = ended(&response, tag, &mut foreign)? {
-                        return match status.kind {
-                            Kind::Ok => Ok(inline.map(|octets| Body::inline(uid, octets))),
-                            // The message may be gone; whoever asked finds out (RFC 5530 §3).
-                            _ if status.reason() == Some(Reason::ExpungeIssued) => Ok(None),
-                            _ => Err(Error::refused(command.label(), &status)),
-                        };
+                    let Some(status) = ended(&response, tag, &mut foreign)? else { continue };
+                    if early && inline.is_none() {
+                        // It was passed over when nobody waited for it, or had its time.
+                        early = false;
+                        drop(response);
+                        tag = self.send(&Command::FetchBody(uid, section)).await?;
+                        continue;
                     }
+                    return match status.kind {
+                        Kind::Ok => Ok(inline.map(|octets| Body::inline(uid, octets))),
+                        // The message may be gone; whoever asked finds out (RFC 5530 §3).
+                        _ if status.reason() == Some(Reason::ExpungeIssued) => Ok(None),
+                        _ => Err(Error::refused("FETCH", &status)),
+                    };
                 }
             }
         }
@@ -72,12 +86,14 @@ impl Client {
     /// Reads what follows the body, and gives its length in octets. Only then is it known that the body
     /// was whole, and that it was this message's.
     pub async fn body_end(&mut self, body: Body) -> Result<u64, Error> {
-        // One that was held has come to its end already.
-        let Some(tag) = body.tag else { return Ok(body.octets) };
-        let uid = self.reader.tail().await?.uid.or(body.uid);
-        if uid != Some(body.wanted) {
-            return Err(Error::Protocol("the body is another message's"));
+        if body.inline.is_none() {
+            let uid = self.reader.tail().await?.uid.or(body.uid);
+            if uid != Some(body.wanted) {
+                return Err(Error::Protocol("the body is another message's"));
+            }
         }
+        // One that was held may have come to its end already.
+        let Some(tag) = body.tag else { return Ok(body.octets) };
         self.read_to_end(tag, "FETCH", &mut |_| {}).await?;
         Ok(body.octets)
     }

@@ -17,6 +17,7 @@
 //! lines that end in a bare LF.
 
 pub mod acting;
+mod ahead;
 pub mod capability;
 pub mod client;
 pub mod command;

@@ -46,9 +46,9 @@ impl Reader {
     }
 
     /// Is there nothing to be read, and not the end either?
-    pub async fn is_quiet(&mut self) -> bool {
-        let ended = self.connection.fill(Duration::ZERO).await;
-        !self.has_unread() && ended.is_err_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
+    pub fn is_quiet(&mut self) -> bool {
+        self.drop_handed_out();
+        self.connection.is_quiet()
     }
 
     /// The connection is a new one (after STARTTLS): nothing that was read counts.
@@ -90,6 +90,11 @@ impl Reader {
         self.handed_out = chunk;
         self.body_left = Some(left - chunk as u64);
         Ok(Some(&self.connection.input()[..chunk]))
+    }
+
+    /// Octets of the body that are still to come.
+    pub fn body_left(&self) -> u64 {
+        self.body_left.unwrap_or(0)
     }
 
     /// What stands behind the body in its FETCH response.

@@ -1,12 +1,13 @@
 //! What a client asks of INBOX and what it makes of the answers, against a server that keeps to a script.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 
 use super::client::Terms;
-use super::command::{Command, Login};
+use super::command::{Command, Login, Section};
 use super::snapshot::Listed;
 use super::unhide::Unhidden;
 use super::{Client, Error, Keyword, Quota};
@@ -173,4 +174,59 @@ fn login_is_always_one_command() {
 fn a_password_is_never_printed() {
     let login = Login { user: b"anna", password: b"tops3cret" };
     assert!(!format!("{:?}", Command::Login(login)).contains("tops3cret"));
+}
+
+/// A server that answers all that it was asked before it says that any of it is over, as Dovecot does.
+#[tokio::test(start_paused = true)]
+async fn bodies_that_come_before_they_are_wanted_are_held() {
+    let (peer, mut connections) = mpsc::channel(1);
+    let server = async {
+        let mut server = BufReader::new(connections.recv().await.expect("a connection"));
+        server.write_all(b"* OK [CAPABILITY IMAP4rev1] hi\r\n").await.expect("a reader");
+        let mut said = Vec::new();
+        for asked in [1, 4, 1, 1] {
+            let (mut bodies, mut ends) = (String::new(), String::new());
+            for _ in 0..asked {
+                let mut line = String::new();
+                server.read_line(&mut line).await.expect("a line");
+                let words: Vec<&str> = line.split_whitespace().collect();
+                let (tag, uid) = (words[0], words[3]);
+                match uid {
+                    // It is gone, and another one does not say which it is before its body.
+                    "4" => {}
+                    "5" => bodies += "* 5 FETCH (BODY[] {1}\r\n5 UID 5)\r\n",
+                    _ => write!(bodies, "* {uid} FETCH (UID {uid} BODY[] {{4}}\r\n<{uid}>\n)\r\n")
+                        .expect("room"),
+                }
+                write!(ends, "{tag} OK\r\n").expect("room");
+                said.push(uid.to_owned());
+            }
+            server.write_all(format!("{bodies}{ends}").as_bytes()).await.expect("a reader");
+        }
+        said
+    };
+    let client = async {
+        let host = HostPort { host: "memory".to_owned(), port: 143 };
+        let terms = Terms { starttls: false, response_timeout: Duration::from_secs(5) };
+        let mut client = Client::connect(&Dialer::Memory { host, peer }, terms).await.expect("a client");
+        let mut bodies = Vec::new();
+        for (uid, next) in [(1, &[][..]), (2, &[3, 4, 5]), (3, &[]), (4, &[]), (5, &[])] {
+            let Some(mut body) = client.body(uid, Section::Whole, next).await.expect("an answer") else {
+                bodies.push(None);
+                continue;
+            };
+            let mut octets = Vec::new();
+            while let Some(chunk) = client.chunk(&mut body).await.expect("a chunk") {
+                octets.extend_from_slice(chunk);
+            }
+            client.body_end(body).await.expect("its end");
+            bodies.push(Some(String::from_utf8(octets).expect("text")));
+        }
+        bodies
+    };
+    let (bodies, said) = tokio::join!(client, server);
+    let there = |text: &str| Some(text.to_owned());
+    assert_eq!(bodies, [there("<1>\n"), there("<2>\n"), there("<3>\n"), None, there("5")]);
+    // Those that came to nothing are asked for once more when they are wanted.
+    assert_eq!(said, ["1", "2", "3", "4", "5", "4", "5"]);
 }

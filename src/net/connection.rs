@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -97,6 +98,12 @@ impl Connection {
         let octets = timeout(limit, self.transport.read_buf(&mut self.input)).await??;
         self.received += octets as u64;
         Ok(octets)
+    }
+
+    /// Is there nothing to read now, and not the end either?
+    pub fn is_quiet(&mut self) -> bool {
+        // No timer: the shortest one is a millisecond, which is a third of a poll.
+        self.input.is_empty() && self.transport.read_buf(&mut self.input).now_or_never().is_none()
     }
 
     /// Where output is appended; [`Connection::flush`] sends it.

@@ -17,6 +17,11 @@ impl MsgNum {
         NonZeroU32::new(number).map(Self)
     }
 
+    /// As a plain number.
+    pub const fn get(self) -> u32 {
+        self.0.get()
+    }
+
     fn index(self) -> Option<usize> {
         usize::try_from(self.0.get() - 1).ok()
     }
@@ -108,6 +113,14 @@ impl Maildrop {
             .zip(&self.rows)
             .filter(|(_, row)| !row.deleted)
             .map(|(number, row)| Message { number, id: row.id, octets: row.octets })
+    }
+
+    /// Those behind this number.
+    pub fn messages_after(&self, number: MsgNum) -> impl Iterator<Item = Message> {
+        let first = number.get().saturating_add(1);
+        let rows = self.rows.get(first as usize - 1..).unwrap_or_default();
+        let numbered = (first..).map_while(MsgNum::new).zip(rows).filter(|(_, row)| !row.deleted);
+        numbered.map(|(number, row)| Message { number, id: row.id, octets: row.octets })
     }
 
     /// How many messages are not marked as deleted, and their octets together (STAT).

@@ -41,7 +41,7 @@ pub async fn authorization(
             None => read(pop, &mut state, deadline, cx, &mut summary.trace).await?,
         };
         if state.named().is_some_and(|user| is_welcome(user, settings, cx)) {
-            early.begin(settings, cx).await;
+            early.begin(settings, cx);
         }
         match step {
             AuthStep::Reply(reply) => pop.reply(&reply),

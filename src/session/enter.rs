@@ -56,12 +56,12 @@ enum Making {
 
 impl Early {
     /// Begins, unless it has begun.
-    pub async fn begin(&mut self, settings: &Arc<Settings>, cx: &Arc<Context>) {
+    pub fn begin(&mut self, settings: &Arc<Settings>, cx: &Arc<Context>) {
         // Who wants no reserve wants no connection before its time either.
         if self.0.is_some() || !settings.server.reserve.is_wanted() {
             return;
         }
-        self.0 = Some(if let Some(connected) = settings.server.reserve.take(settings, cx).await {
+        self.0 = Some(if let Some(connected) = settings.server.reserve.take(settings, cx) {
             Making::Done(Box::new(connected))
         } else {
             let (settings, cx) = (Arc::clone(settings), Arc::clone(cx));
@@ -79,7 +79,7 @@ impl Early {
                 Err(_) => return None,
             },
         };
-        made.client.is_quiet().await.then_some(Ok(made))
+        made.client.is_quiet().then_some(Ok(made))
     }
 }
 
@@ -102,7 +102,7 @@ pub(super) async fn enter(
     let work = async {
         let connected = match early.end().await {
             Some(connected) => connected?,
-            None => match settings.server.reserve.take(settings, cx).await {
+            None => match settings.server.reserve.take(settings, cx) {
                 Some(connected) => connected,
                 None => Connected::dial(settings, cx).await?,
             },

@@ -17,6 +17,7 @@ mod patience;
 pub mod pop;
 pub mod reserve;
 pub mod retr;
+mod sequence;
 pub mod server;
 pub mod summary;
 #[cfg(test)]

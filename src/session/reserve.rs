@@ -43,7 +43,7 @@ impl Reserve {
     }
 
     /// The newest of those that wait and are still alive. Others are made in its place.
-    pub async fn take(&self, settings: &Arc<Settings>, cx: &Arc<Context>) -> Option<Connected> {
+    pub fn take(&self, settings: &Arc<Settings>, cx: &Arc<Context>) -> Option<Connected> {
         if !self.is_wanted() {
             return None;
         }
@@ -51,7 +51,7 @@ impl Reserve {
         while found.is_none() {
             let Some((_, mut connected)) = self.state().ready.pop_back() else { break };
             // A server that says something now says that it is going.
-            if connected.client.is_quiet().await {
+            if connected.client.is_quiet() {
                 found = Some(connected);
             }
         }

@@ -53,17 +53,29 @@ enum Attempt {
     Failed(Error),
 }
 
-/// Sends the portion of the message that the mail store calls `uid`.
+/// Which message is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Its number and size.
+    pub message: &'a Message,
+    /// What the mail store calls it.
+    pub uid: u32,
+    /// How much of it.
+    pub portion: Portion,
+    /// Which are likely to be wanted next, as a whole.
+    pub next: &'a [u32],
+}
+
+/// Sends a message.
 pub async fn send(
     pop: &mut PopStream,
     upstream: &mut Upstream,
     cx: &Context,
-    message: &Message,
-    uid: u32,
-    portion: Portion,
+    mut wanted: Wanted<'_>,
 ) -> Result<Sent, Broken> {
+    let uid = wanted.uid;
     for last in [false, true] {
-        match attempt(pop, upstream, cx, message, uid, portion).await? {
+        match attempt(pop, upstream, cx, wanted).await? {
             Attempt::Done(sent) => return Ok(sent),
             Attempt::Failed(error) => {
                 let session = upstream.session();
@@ -71,6 +83,8 @@ pub async fn send(
                 if error.is_connection_lost() {
                     upstream.lose();
                 }
+                // Perhaps that was too much for it.
+                wanted.next = &[];
             }
         }
     }
@@ -100,9 +114,7 @@ async fn attempt(
     pop: &mut PopStream,
     upstream: &mut Upstream,
     cx: &Context,
-    message: &Message,
-    uid: u32,
-    portion: Portion,
+    Wanted { message, uid, portion, next }: Wanted<'_>,
 ) -> Result<Attempt, Broken> {
     let begun = Instant::now();
     let client = match upstream.client().await {
@@ -119,7 +131,7 @@ async fn attempt(
     let mut fetched = 0;
     loop {
         // 1. Ask. `+OK` is written only when the body of our UID has begun.
-        let body = match timed(cx, "FETCH", client.body(uid, section)).await {
+        let body = match timed(cx, "FETCH", client.body(uid, section, next)).await {
             Ok(body) => body,
             Err(error) => return mark.undo(pop, error),
         };

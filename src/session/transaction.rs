@@ -12,7 +12,8 @@ use super::count_command;
 use super::notice::Notice;
 use super::open::Opened;
 use super::pop::{Expect, Line, PopStream};
-use super::retr::{self, Sent};
+use super::retr::{self, Sent, Wanted};
+use super::sequence::Sequence;
 use super::summary::{End, Summary};
 use super::update::{self, Outcome};
 use super::upstream::Upstream;
@@ -21,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::pop3::capa::Capabilities;
 use crate::pop3::command::{self, parse};
 use crate::pop3::reply::END;
-use crate::pop3::{Message, QuitPlan, Reply, Source, Step, Transaction};
+use crate::pop3::{Message, Portion, QuitPlan, Reply, Source, Step, Transaction};
 use crate::slots::Slot;
 use crate::uidl::Recipe;
 use crate::users::UserName;
@@ -81,6 +82,7 @@ pub async fn transaction(
     let ids =
         UniqueIds { recipe: &recipe, uidvalidity: upstream.mailbox().uidvalidity, notice: notice.as_ref() };
     let mut marked = MarkedCount::new(Arc::clone(cx));
+    let mut sequence = Sequence::default();
     let mut next = None;
     loop {
         let (verb, step) = match next.take() {
@@ -109,7 +111,12 @@ pub async fn transaction(
             Step::Send(message, portion) => {
                 let sent = match (message.source(), &notice) {
                     (Source::Stored(uid), _) => {
-                        retr::send(pop, &mut upstream, cx, &message, uid, portion).await
+                        let next = match portion {
+                            Portion::Whole => sequence.follow(&message, tx.maildrop()),
+                            Portion::Top(_) => &[],
+                        };
+                        let wanted = Wanted { message: &message, uid, portion, next };
+                        retr::send(pop, &mut upstream, cx, wanted).await
                     }
                     (Source::Notice, Some(notice)) => retr::send_text(pop, notice.text(), portion).await,
                     // The maildrop has a notice only where the session has one.
