@@ -25,7 +25,7 @@
 //!              usage/run, background, logging
 //! 3 flow       session/*, usage/*, waves                         async; orchestrates, logs, counts
 //! 2 peers      net/*, imap/{reader,client,login,mailbox,listing, async; each wraps one outside thing
-//!              opening,unhide,acting}, metrics/*, slots, live,
+//!              opening,ahead,unhide,acting}, metrics/*, slots, live,
 //!              store/*, templates, secret
 //! 1 decisions  pop3/{maildrop,authorization,transaction},        sync; no clock, no log
 //!              policy/*, notice/*, family/*, import/*, uidl, users,

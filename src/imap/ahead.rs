@@ -6,11 +6,12 @@
 
 use std::collections::VecDeque;
 
-use super::client::{Client, Tag};
+use super::client::Client;
 use super::command::{Command, Encoded, Section};
 use super::error::Error;
 use super::fetch::BodyFollows;
 use super::response::{Kind, Status};
+use super::tag::Tag;
 
 /// Octets of bodies at most that are held for one session; what is beyond it is asked for again when it is wanted. Those
 /// who ask ahead ask for less: this is for servers whose messages are larger than they say.

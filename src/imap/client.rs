@@ -1,6 +1,5 @@
 //! One connection to an IMAP server: the greeting, one command at a time, and LOGOUT.
 
-use std::fmt::{self, Display, Formatter, Write as _};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -10,9 +9,9 @@ use super::ahead::Ahead;
 use super::capability::{Capabilities, Capability};
 use super::command::{Command, Encoded};
 use super::error::Error;
-use super::fetch::number_u32;
 use super::reader::{Event, Reader};
 use super::response::{Code, Kind, Response, Status};
+use super::tag::Tag;
 use crate::config::HostPort;
 use crate::net::Connection;
 use crate::net::dial::{DialError, Dialer};
@@ -34,27 +33,6 @@ pub struct Client {
     host: HostPort,
     tag: Tag,
     timeout: Duration,
-}
-
-/// The tag of a command: letters that nobody can guess who puts text into a server's mouth, and a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tag {
-    letters: [u8; 4],
-    number: u32,
-}
-
-impl Tag {
-    pub(super) fn is(self, theirs: &[u8]) -> bool {
-        let number = theirs.strip_prefix(&self.letters).map(number_u32);
-        matches!(number, Some(Ok(([], number))) if number == self.number)
-    }
-}
-
-impl Display for Tag {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.letters.iter().try_for_each(|letter| f.write_char(char::from(*letter)))?;
-        self.number.fmt(f)
-    }
 }
 
 /// How to speak to an upstream after connecting.
@@ -103,7 +81,7 @@ impl Client {
             capabilities: Capabilities::default(),
             host,
             ahead: Ahead::default(),
-            tag: Tag { letters: crate::random::letters(), number: 0 },
+            tag: Tag::new(),
             timeout,
         }
     }
@@ -276,8 +254,7 @@ impl Client {
     }
 
     pub(super) const fn next_tag(&mut self) -> Tag {
-        // A connection has a session's commands, and no session has four thousand million.
-        self.tag.number = self.tag.number.wrapping_add(1);
+        self.tag = self.tag.next();
         self.tag
     }
 }

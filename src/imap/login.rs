@@ -1,10 +1,11 @@
 //! Showing a server who we are (ID, RFC 2971) and who the user is (LOGIN, AUTHENTICATE).
 
 use super::capability::{Capabilities, Capability};
-use super::client::{Client, Tag, offered};
+use super::client::{Client, offered};
 use super::command::{Command, Login};
 use super::error::Error;
 use super::response::{Reason, Response};
+use super::tag::Tag;
 
 impl Client {
     /// Says who is behind this connection, where the server wants to know, and gives the server's own

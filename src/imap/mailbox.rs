@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::ahead::Awaited;
 use super::capability::Capability;
-use super::client::{Client, Tag, ended};
+use super::client::{Client, ended};
 use super::command::{Command, Section};
 use super::error::Error;
 use super::flag::{Change, Keyword};
@@ -12,6 +12,7 @@ use super::quota::Quota;
 use super::reader::Event;
 use super::response::{Kind, Reason, Response};
 use super::set::UidSet;
+use super::tag::Tag;
 
 /// A body that is being read.
 #[derive(Debug)]

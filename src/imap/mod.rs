@@ -36,6 +36,7 @@ pub mod reader;
 pub mod response;
 pub mod set;
 pub mod snapshot;
+mod tag;
 #[cfg(test)]
 mod tests;
 pub mod unhide;

@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::capability::{Capabilities, Capability};
-use super::client::{Client, Tag};
+use super::client::Client;
 use super::command::{Command, Login};
 use super::error::Error;
 use super::flag::Keyword;
 use super::listing::{Mailbox, Told, counts_changes};
 use super::snapshot::{Listed, Snapshot};
+use super::tag::Tag;
 
 /// What is wanted.
 #[derive(Debug, Clone, Copy)]
