@@ -86,7 +86,9 @@ impl World {
         let keys = ["user", "style", "password_file"].map(|key| format!("upstream.master.{key}"));
         let section: Vec<(&str, &str)> =
             keys.iter().zip(&quoted).map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        Proxy::start_with(&self.dovecot, Upstream::Plain, &[&section, more, &[MANY]].concat(), &[])
+        // Open connections are counted here, and those that wait for nobody would be among them.
+        let none = ("upstream.reserve", "0");
+        Proxy::start_with(&self.dovecot, Upstream::Plain, &[&section, more, &[MANY, none]].concat(), &[])
     }
 
     /// Anna deletes these messages over POP3.
