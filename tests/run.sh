@@ -129,7 +129,7 @@ if [[ $full == yes ]]; then
   deploy/demo.sh --once
 else
   # The program that was tested above; building another one takes longer than all tests.
-  LASTPOP_BIN=target/debug/lastpop deploy/demo.sh --once
+  LASTPOP_BIN=${CARGO_TARGET_DIR:-target}/debug/lastpop deploy/demo.sh --once
 fi
 
 if [[ $full == yes ]]; then
