@@ -48,9 +48,9 @@
 //! - No IMAP command that removes anything: [`imap::command::Command`] cannot express one, and no flag can be
 //!   stored that is not in [`imap::flag::Flag`].
 //! - No UPDATE without QUIT: [`pop3::QuitPlan`] is made only from the proof that QUIT was read.
-//! - No message in memory or on disk: bodies stream in pieces of some kilobytes, and a connection that is lost
-//!   within one ends in a TCP reset ([`net::Connection::body_begins`]), so that half a message never looks
-//!   whole.
+//! - No message on disk, and none in memory but what is asked for ahead of a reader in sequence, within a bound
+//!   ([`imap::Client::body`]): bodies stream in pieces of some kilobytes, and a connection that is lost within one ends
+//!   in a TCP reset ([`net::Connection::body_begins`]), so that half a message never looks whole.
 //! - No text of a client or an upstream in a reply: [`pop3::Reply`] is made from our own sentences.
 //! - No secret in a log: [`pop3::Credentials`], [`imap::command::Login`] and [`imap::Master`] print as `***`.
 //! - No session by master credentials: only [`session::master`] logs in with them, and what it gets is an
